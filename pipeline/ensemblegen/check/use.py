@@ -1,0 +1,63 @@
+"""Is everything used, and does each output come out the one way that Triton serves rightly?
+
+The rules on outputs guard against what Triton loads and then answers wrongly or never: an
+intermediate tensor as an output deadlocks when a client asks for part of the outputs, a step that
+writes an input's name fires for ever (observed on 24.10; core ensemble_scheduler.cc).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ensemblegen.errors import Problem
+from ensemblegen.graph import Graph, Source
+
+
+def use(graph: Graph) -> Iterator[Problem]:
+    yield from _unused(graph)
+    yield from _outputs(graph)
+
+
+def _unused(graph: Graph) -> Iterator[Problem]:
+    for entry in graph.entries.values():
+        if not graph.consumers(Source(None, entry.name)) and not _exported(graph, entry.name):
+            message = f"input '{entry.name}' is not used by any step"
+            yield Problem("E206", message, entry.span, "connect it or remove it")
+    used = {link.source.step for node in graph.nodes.values() for link in node.links}
+    used |= {export.source.step for export in graph.exports}
+    for node in graph.nodes.values():
+        if node.name not in used:
+            message = f"nothing uses what step '{node.name}' gives"
+            hint = "connect one of its outputs, or remove the step"
+            yield Problem("E207", message, node.span, hint)
+
+
+def _exported(graph: Graph, entry: str) -> bool:
+    return any(export.source == Source(None, entry) for export in graph.exports)
+
+
+def _outputs(graph: Graph) -> Iterator[Problem]:
+    seen: dict[Source, str] = {}
+    for export in graph.exports:
+        if export.name in graph.entries:
+            message = f"output '{export.name}' has the name of an input: its step would never stop"
+            hint = f"rename it, for example {export.name}_out"
+            yield Problem("E211", message, export.key_span, hint)
+        if export.source.step is None:
+            if export.source.tensor in graph.entries:
+                message = f"output '{export.name}' only repeats the input '{export.source}'"
+                yield Problem("E210", message, export.span, "the client has it already: remove it")
+            continue
+        users = graph.consumers(export.source)
+        if users:
+            message = f"'{export.source}' is an output and also feeds step '{users[0][0].name}'"
+            hint = (
+                "clients that ask for some outputs only would wait for ever; "
+                f"let '{export.source.step}' give it twice, under two names"
+            )
+            yield Problem("E208", message, export.span, hint)
+        if export.source in seen:
+            message = f"'{export.source}' is already the output '{seen[export.source]}'"
+            hint = f"let '{export.source.step}' give it twice, under two names"
+            yield Problem("E209", message, export.span, hint)
+        seen.setdefault(export.source, export.name)

@@ -1,0 +1,16 @@
+"""`ensemblegen schema`."""
+
+from __future__ import annotations
+
+from ensemblegen.cli.render import print_json
+
+
+def schema() -> None:
+    """Print the JSON Schema of pipeline.yaml, for editors.
+
+    Example: ensemblegen schema > pipeline.schema.json
+    """
+    from ensemblegen.members import KINDS
+    from ensemblegen.schema import json_schema
+
+    print_json(json_schema({word: kind.spec for word, kind in KINDS.items()}))

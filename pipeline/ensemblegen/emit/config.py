@@ -1,0 +1,96 @@
+"""The ModelConfig of each model: of a member on a device, and of the ensemble."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ensemblegen.model_config import ModelConfig, merge
+from ensemblegen.plan import Member, MemberTensor, Plan
+from ensemblegen.spec import Device
+from ensemblegen.targets import Target
+from ensemblegen.types import Tensor, triton_dims
+
+_DATA_TYPES = ModelConfig.DESCRIPTOR.file.enum_types_by_name["DataType"].values_by_name
+
+
+def member(planned: Member, device: Device, target: Target) -> Any:
+    """A member's complete configuration: nothing is left to the server's auto-completion."""
+    config = ModelConfig()
+    config.name = planned.model
+    config.backend = planned.kind.backend
+    config.max_batch_size = planned.max_batch_size
+    for each in planned.inputs:
+        _input(config.input.add(), each)
+    for each in planned.outputs:
+        _output(config.output.add(), each)
+    _instances(config.instance_group.add(), planned, device)
+    _batching(config, planned)
+    for key, value in planned.kind.parameters(planned, device, target).items():
+        config.parameters[key].string_value = value
+    if planned.config:
+        merge(config, planned.config)
+    return config
+
+
+def ensemble(plan: Plan) -> Any:
+    """The ensemble's configuration, its steps in an order in which they can run."""
+    config = ModelConfig()
+    config.name = plan.name
+    config.platform = "ensemble"
+    config.max_batch_size = plan.max_batch_size
+    for entry in plan.inputs:
+        message = config.input.add()
+        _tensor(message, entry.name, entry.tensor)
+        message.optional = entry.optional
+    for each in plan.outputs:
+        _tensor(config.output.add(), each.name, each.tensor)
+    for wiring in plan.wiring:
+        step = config.ensemble_scheduling.step.add()
+        step.model_name = wiring.model
+        step.model_version = -1  # left out it means version 0, which is never there
+        _put(step.input_map, wiring.inputs)
+        _put(step.output_map, wiring.outputs)
+    if plan.config:
+        merge(config, plan.config)
+    return config
+
+
+def _put(target: dict[str, str], values: Mapping[str, str]) -> None:
+    for key, value in values.items():
+        target[key] = value
+
+
+def _tensor(message: Any, name: str, tensor: Tensor) -> None:
+    message.name = name
+    message.data_type = _DATA_TYPES[tensor.dtype.triton].number
+    message.dims.extend(triton_dims(tensor.shape))
+
+
+def _input(message: Any, each: MemberTensor) -> None:
+    _tensor(message, each.triton, each.tensor)
+    message.optional = each.optional
+    # Without this the batcher joins requests of one size only, and nothing is left to pad.
+    message.allow_ragged_batch = each.pad is not None
+
+
+def _output(message: Any, each: MemberTensor) -> None:
+    _tensor(message, each.triton, each.tensor)
+    if each.squeezed and 1 in each.tensor.shape:
+        message.reshape.shape.extend(triton_dims(each.tensor.shape))
+
+
+def _instances(group: Any, planned: Member, device: Device) -> None:
+    kind = group.DESCRIPTOR.fields_by_name["kind"].enum_type
+    group.kind = kind.values_by_name[f"KIND_{device.upper()}"].number
+    group.count = planned.instances[device]
+    if device == "gpu":
+        group.gpus.extend(planned.gpus)
+
+
+def _batching(config: Any, planned: Member) -> None:
+    if planned.batching is None:
+        return
+    config.dynamic_batching.SetInParent()
+    config.dynamic_batching.max_queue_delay_microseconds = planned.batching.max_queue_delay
+    config.dynamic_batching.preferred_batch_size.extend(planned.batching.preferred_batch_size)

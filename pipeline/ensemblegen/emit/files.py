@@ -1,0 +1,91 @@
+"""Every file of a repository, as values: nothing is read but the author's code, nothing written.
+
+before  Plan
+after   {path inside the repository: content}, sorted
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from ensemblegen import __version__, manifest
+from ensemblegen.content import Content, sha256, size
+from ensemblegen.emit import config, pbtxt
+from ensemblegen.manifest import Manifest, ManifestFile, ManifestModel, ManifestTensor
+from ensemblegen.plan import Interface, Member, Plan
+
+_ENSEMBLE_VERSION = (
+    b"An ensemble has no files of its own, but Triton wants a version folder, and object stores\n"
+    b"and git drop empty ones.\n"
+)
+
+
+def files(plan: Plan) -> dict[str, Content]:
+    """The repository of `plan`, its manifest included."""
+    made: dict[str, Content] = dict(sorted(_files(plan)))
+    described = manifest.to_json(_manifest(plan, made))
+    made[manifest.NAME] = (json.dumps(described, indent=2, ensure_ascii=False) + "\n").encode()
+    return made
+
+
+def _files(plan: Plan) -> Iterator[tuple[str, Content]]:
+    yield f"{plan.name}/config.pbtxt", _with_header(plan.origin, pbtxt.text(config.ensemble(plan)))
+    yield f"{plan.name}/1/README", _ENSEMBLE_VERSION
+    for member in plan.members:
+        yield from _member(plan, member)
+
+
+def _member(plan: Plan, member: Member) -> Iterator[tuple[str, Content]]:
+    texts = {
+        device: _with_header(member.origin, pbtxt.text(config.member(member, device, plan.target)))
+        for device in {plan.devices[member.step]}
+        | {devices[member.step] for devices in plan.variants.values()}
+    }
+    yield f"{member.model}/config.pbtxt", texts[plan.devices[member.step]]
+    for variant, devices in plan.variants.items():
+        yield f"{member.model}/configs/{variant}.pbtxt", texts[devices[member.step]]
+    for path, content in member.kind.files(member):
+        yield f"{member.model}/1/{path}", content
+
+
+def _with_header(origin: str, text: str) -> bytes:
+    header = f"# From {origin}, by ensemblegen {__version__}. Do not edit: compile again.\n"
+    return (header + text).encode()
+
+
+def _manifest(plan: Plan, made: dict[str, Content]) -> Manifest:
+    return Manifest(
+        ensemblegen=__version__,
+        pipeline=plan.name,
+        source=plan.source,
+        target=plan.target.release,
+        device=plan.device,
+        max_batch_size=plan.max_batch_size,
+        inputs=tuple(_tensor(each) for each in plan.inputs),
+        outputs=tuple(_tensor(each) for each in plan.outputs),
+        models=tuple(_model(plan, member) for member in plan.members),
+        files={
+            path: ManifestFile(sha256(content), size(content)) for path, content in made.items()
+        },
+    )
+
+
+def _tensor(each: Interface) -> ManifestTensor:
+    return ManifestTensor(
+        each.name, each.tensor.dtype, each.tensor.shape, each.optional, each.default
+    )
+
+
+def _model(plan: Plan, member: Member) -> ManifestModel:
+    device = plan.devices[member.step]
+    return ManifestModel(
+        name=member.model,
+        step=member.step,
+        kind=member.kind.word,
+        backend=member.kind.backend,
+        device=device,
+        instances=member.instances[device],
+        origin=member.origin,
+        environment=member.environment,
+    )

@@ -1,0 +1,211 @@
+"""Put a repository on the disk: whole or not at all, and only what changed.
+
+The new tree is built beside the old one, out of links to the files that did not change, and then
+takes its place in one system call. Whatever kills us, the folder holds the old repository or the
+new one. A second run with the same result touches nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ensemblegen.content import Content, Linked
+from ensemblegen.errors import InputError, MachineError, Problem
+from ensemblegen.manifest import NAME, Manifest, read
+
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
+_FICLONE = 0x40049409
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """How the repository on the disk differs from what it should be; paths, sorted."""
+
+    added: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    unchanged: tuple[str, ...] = field(default=(), repr=False)
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.changed or self.removed)
+
+
+def compare(files: Mapping[str, Content], repository: Path) -> Changes:
+    """What writing would change. Raises InputError for a folder that is not ours."""
+    old = _existing(repository)
+    present = set(_walk(repository)) if old else set()
+    foreign = sorted(present - set(old.files if old else ()) - set(files) - {NAME})
+    if foreign:
+        shown = ", ".join(foreign[:3]) + (", ..." if len(foreign) > 3 else "")
+        message = f"{repository} holds files that ensemblegen did not write: {shown}"
+        raise InputError([Problem("E601", message, hint="move them away, or compile elsewhere")])
+    same = {path for path in present & set(files) if _is_same(path, files[path], repository, old)}
+    return Changes(
+        added=tuple(sorted(set(files) - present)),
+        changed=tuple(sorted((set(files) & present) - same)),
+        removed=tuple(sorted(present - set(files))),
+        unchanged=tuple(sorted(same)),
+    )
+
+
+def write(files: Mapping[str, Content], repository: Path) -> Changes:
+    """Make `repository` hold exactly `files`; returns what that changed."""
+    target = repository.resolve()
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with _lock(target.parent):
+            _sweep(target)
+            changes = compare(files, target)
+            if changes:
+                _replace(files, target, set(changes.unchanged))
+            return changes
+    except OSError as error:
+        message = f"cannot write {repository}: {error.strerror or error}"
+        raise MachineError(message, _remedy(error)) from error
+
+
+def _remedy(error: OSError) -> str | None:
+    return {
+        errno.ENOSPC: "free some disk space; the old repository is as it was",
+        errno.EACCES: "choose a folder that you may write to, with --output",
+        errno.EROFS: "choose a folder that you may write to, with --output",
+        errno.EBUSY: "the folder is a mount point: compile into a folder below it",
+    }.get(error.errno or 0)
+
+
+def _existing(repository: Path) -> Manifest | None:
+    """The manifest of what is there; None for nothing or an empty folder."""
+    if not repository.exists() or (repository.is_dir() and not any(repository.iterdir())):
+        return None
+    if not repository.is_dir():
+        message = f"{repository} is a file, not a folder"
+        raise InputError([Problem("E601", message, hint="choose another folder with --output")])
+    if not (repository / NAME).is_file():
+        message = f"{repository} was not made by ensemblegen: it has no {NAME}"
+        raise InputError([Problem("E601", message, hint="choose another folder with --output")])
+    return read(repository)
+
+
+def _walk(repository: Path) -> Iterator[str]:
+    """Every file by its path inside the repository; what Python caches while serving is not one."""
+    for folder, folders, names in os.walk(repository):
+        folders[:] = [each for each in folders if each != "__pycache__"]
+        inner = os.path.relpath(folder, repository)
+        for name in names:
+            yield name if inner == "." else f"{inner}/{name}"
+
+
+def _is_same(path: str, content: Content, repository: Path, old: Manifest | None) -> bool:
+    file = repository / path
+    if isinstance(content, Linked):
+        if file.is_symlink() or file.stat().st_size != content.size:
+            return False
+        known = old.files.get(path) if old else None
+        return known is not None and known.sha256 == content.sha256
+    return not file.is_symlink() and file.read_bytes() == content
+
+
+def _replace(files: Mapping[str, Content], target: Path, unchanged: set[str]) -> None:
+    staging = target.with_name(f".{target.name}.ensemblegen-{os.getpid()}")
+    staging.mkdir()
+    try:
+        for folder in sorted({os.path.dirname(path) for path in files}):  # noqa: PTH120 - hot
+            os.makedirs(staging / folder, mode=0o755, exist_ok=True)  # noqa: PTH103 - hot
+        for path, content in files.items():
+            if path in unchanged and _link(target / path, staging / path):
+                continue
+            _put(content, staging / path)
+        _swap(staging, target)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _put(content: Content, path: Path) -> None:
+    if isinstance(content, Linked):
+        if not (_clone(content.path, path) or _link(content.path, path)):
+            shutil.copyfile(content.path, path)
+        return
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+    try:
+        view = memoryview(content)
+        while view:
+            view = view[os.write(descriptor, view) :]
+    finally:
+        os.close(descriptor)
+
+
+def _link(source: Path, path: Path) -> bool:
+    try:
+        os.link(source.resolve() if source.is_symlink() else source, path)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise
+        return False
+    return True
+
+
+def _clone(source: Path, path: Path) -> bool:
+    """A copy that shares its blocks until one side is written, where the file system can."""
+    try:
+        with source.open("rb") as there, path.open("xb") as here:
+            fcntl.ioctl(here.fileno(), _FICLONE, there.fileno())
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        if error.errno == errno.ENOSPC:
+            raise
+        return False
+    return True
+
+
+def _swap(staging: Path, target: Path) -> None:
+    if not target.exists():
+        staging.rename(target)
+    elif not _exchange(staging, target):
+        # No atomic exchange on this file system: the old tree is gone for one rename's time.
+        aside = staging.with_name(f"{staging.name}.old")
+        target.rename(aside)
+        staging.rename(target)
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Swap two folders in one step; renameat2 is Linux's, since 3.15, on most file systems."""
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if rename is None:
+        return False
+    result = rename(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE)
+    if result == 0:
+        return True
+    code = ctypes.get_errno()
+    if code in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
+        return False
+    raise OSError(code, os.strerror(code), str(other))
+
+
+@contextlib.contextmanager
+def _lock(folder: Path) -> Iterator[None]:
+    """One writer at a time below `folder`; the kernel lets go of the lock when we die."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _sweep(target: Path) -> None:
+    """Clear away what a killed run left beside the repository; we hold the lock, so none runs."""
+    for left in target.parent.glob(f".{target.name}.ensemblegen-*"):
+        if left.suffix == ".old" and not target.exists():
+            left.rename(target)
+        else:
+            shutil.rmtree(left, ignore_errors=True)

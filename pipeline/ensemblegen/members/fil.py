@@ -1,0 +1,149 @@
+"""Tree models on Triton's FIL backend.
+
+The backend checks no sizes: a wrong number of features reads memory past the rows, too few outputs
+overflow the heap (observed on 24.10). Both come from the file here, never from the author.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pydantic import Field, StrictBool
+
+from ensemblegen.content import Content, Linked
+from ensemblegen.members import forest
+from ensemblegen.members.forest import Forest
+from ensemblegen.members.kind import Kind, Port, Signature, Site
+from ensemblegen.spec import Device, Path, StepSpec
+from ensemblegen.targets import Target
+from ensemblegen.types import DType, Tensor
+
+if TYPE_CHECKING:
+    import pathlib
+
+    from ensemblegen.plan import Member
+
+# fil_backend r24.10 serialization.h: the name that each format has in the version folder.
+_FILE_NAMES = {
+    "treelite_checkpoint": "checkpoint.tl",
+    "xgboost_json": "xgboost.json",
+    "xgboost_ubj": "xgboost.ubj",
+    "lightgbm": "model.txt",
+}
+
+
+class FilSpec(StepSpec):
+    """A tree model. Its format, features and classes are read from the file."""
+
+    kind = "fil"
+
+    fil: Path = Field(
+        description="Treelite checkpoint, XGBoost JSON or UBJSON, or LightGBM text file."
+    )
+    predict_proba: StrictBool = Field(
+        False, description="Classifiers: give the probability of each class, not the class."
+    )
+    threshold: float = Field(
+        0.5, description="Binary classifiers: the probability from which the class is 1."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Artifact:
+    path: pathlib.Path
+    forest: Forest
+    predict_proba: bool
+    threshold: float
+
+
+class Fil(Kind):
+    word = "fil"
+    backend = "fil"
+    spec = FilSpec
+    dtypes = frozenset({DType.FP32})
+
+    def read(self, step: FilSpec, site: Site) -> Signature | None:
+        path = site.file(step.fil, "fil")
+        if path is None:
+            return None
+        try:
+            found = forest.read(path)
+        except forest.NotAForestError as error:
+            site.problem("E402", f"{step.fil} {error}", "fil", hint=error.hint)
+            return None
+        before = len(site.problems)
+        _check_supported(step, found, site)
+        width = found.classes if step.predict_proba else 1
+        output = Tensor(DType.FP32, (width,))
+        name = _output_name(step, output, site)
+        port = Port(name, "output__0", output, squeezed=True)
+        inputs = _inputs(step, found, site)
+        if len(site.problems) > before:
+            return None
+        artifact = _Artifact(path, found, step.predict_proba, step.threshold)
+        return Signature(inputs, {name: port}, artifact)
+
+    def parameters(self, member: Member, device: Device, target: Target) -> dict[str, str]:
+        artifact: _Artifact = member.artifact
+        classifier = artifact.forest.task == "classification"
+        parameters = {"model_type": artifact.forest.type, "output_class": _flag(classifier)}
+        if target.fil_renamed_parameters:
+            parameters["is_classifier"] = _flag(classifier)
+        if classifier:
+            # Required by every release although its documents give a default.
+            parameters["threshold"] = repr(artifact.threshold)
+            parameters["predict_proba"] = _flag(artifact.predict_proba)
+        several = classifier and artifact.forest.classes > 2 and not artifact.predict_proba
+        if several and device == "cpu":
+            # The plain CPU path asks Treelite 4 for a post-processor that it no longer has:
+            # every request would fail (`Post-processor named 'max_index' not found`).
+            parameters["use_experimental_optimizations"] = "true"
+        return parameters
+
+    def files(self, member: Member) -> Iterator[tuple[str, Content]]:
+        artifact: _Artifact = member.artifact
+        yield _FILE_NAMES[artifact.forest.type], Linked(artifact.path)
+
+
+def _flag(value: bool) -> str:
+    return "true" if value else "false"
+
+
+def _check_supported(step: FilSpec, found: Forest, site: Site) -> None:
+    if found.targets != 1:
+        message = f"{step.fil} predicts {found.targets} targets at once; the backend gives one"
+        site.problem("E406", message, "fil", hint="train one model for each target")
+    if step.predict_proba and found.task == "regression":
+        message = f"{step.fil} is a regression model: it has no probabilities"
+        site.key_problem("E407", message, "predict_proba", hint="remove predict_proba")
+    if found.type == "xgboost_ubj" and not site.target.xgboost_ubj:
+        message = f"Triton {site.target.release} does not read XGBoost UBJSON; 24.10 is the first"
+        hint = "save the model as JSON: booster.save_model('model.json')"
+        site.problem("E504", message, "fil", hint=hint)
+
+
+def _inputs(step: FilSpec, found: Forest, site: Site) -> dict[str, Port]:
+    names = list(step.inputs)
+    for name in names[1:]:
+        message = f"a tree model has one input, '{names[0]}'; '{name}' is too many"
+        hint = "put all features into one tensor"
+        site.key_problem("E204", message, "inputs", name, hint=hint)
+    tensor = Tensor(DType.FP32, (found.features,))
+    return {names[0]: Port(names[0], "input__0", tensor)}
+
+
+def _output_name(step: FilSpec, output: Tensor, site: Site) -> str:
+    if not step.outputs:
+        return "output"
+    names = list(step.outputs)
+    for name in names[1:]:
+        message = f"a tree model has one output, '{names[0]}'; '{name}' is too many"
+        site.key_problem("E407", message, "outputs", name)
+    declared = step.outputs[names[0]]
+    if Tensor(declared.dtype, tuple(declared.shape)) != output:
+        message = f"{step.fil} gives {output}, not {Tensor(declared.dtype, tuple(declared.shape))}"
+        hint = "leave `outputs` out: they are read from the file"
+        site.problem("E407", message, "outputs", names[0], hint=hint)
+    return names[0]

@@ -1,0 +1,127 @@
+"""What a kind of step is: the contract that each file of this folder fulfils once.
+
+A kind reads the signature of its artifact, says what config.pbtxt needs beyond tensors and
+placement, and names the files of its version folder. Nothing outside this folder knows kinds by
+name; to add one, write its module and put it in `members.KINDS`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ensemblegen.content import Content
+from ensemblegen.errors import Problem
+from ensemblegen.source import At, Document
+from ensemblegen.spec import DEVICES, Device, PipelineSpec, StepSpec
+from ensemblegen.targets import Target
+from ensemblegen.types import DType, Tensor
+
+if TYPE_CHECKING:
+    from ensemblegen.plan import Member
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """An input or output that a member offers."""
+
+    name: str
+    """As the author writes it."""
+    triton: str
+    """As the backend wants it in config.pbtxt."""
+    tensor: Tensor | None = None
+    """None for an input that takes whatever arrives."""
+    required: bool = True
+    default: Any = None
+    pad: Any = None
+    """What joins items of different sizes; None keeps them apart."""
+    squeezed: bool = False
+    """The backend drops sizes of 1 from this output: config.pbtxt must put them back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What a step takes and gives, and what its kind learned from the artifact on the way."""
+
+    inputs: Mapping[str, Port]
+    outputs: Mapping[str, Port]
+    artifact: Any = None
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where a step stands while its kind reads it; problems are reported here, not raised."""
+
+    document: Document
+    pipeline: PipelineSpec
+    name: str
+    problems: list[Problem] = field(default_factory=list)
+
+    @property
+    def folder(self) -> Path:
+        return self.document.folder
+
+    @property
+    def target(self) -> Target:
+        return Target(self.pipeline.target)
+
+    def at(self, *way: str | int) -> At:
+        return ("steps", self.name, *way)
+
+    def problem(self, code: str, message: str, *way: str | int, hint: str | None = None) -> None:
+        """Report a problem with the value at `way` of this step."""
+        self.problems.append(Problem(code, message, self.document.span(self.at(*way)), hint))
+
+    def key_problem(self, code: str, message: str, *way: str, hint: str | None = None) -> None:
+        """Report a problem with the key at `way` of this step."""
+        self.problems.append(Problem(code, message, self.document.key_span(self.at(*way)), hint))
+
+    def file(self, path: str, *way: str | int) -> Path | None:
+        """The file that the author names, or None after reporting that it cannot be read."""
+        full = self.folder / path
+        try:
+            with full.open("rb"):
+                return full
+        except OSError as error:
+            reason = error.strerror or str(error)
+            hint = "paths are relative to the folder of pipeline.yaml"
+            self.problem("E401", f"cannot read {path}: {reason}", *way, hint=hint)
+            return None
+
+
+class Kind(ABC):
+    """A kind of step; one instance serves every step of that kind."""
+
+    word: ClassVar[str]
+    """The key in pipeline.yaml."""
+    backend: ClassVar[str]
+    spec: ClassVar[type[StepSpec]]
+    dtypes: ClassVar[frozenset[DType]] = frozenset(DType)
+    """Element types that the backend carries."""
+    optional_inputs: ClassVar[bool] = False
+    """Whether a request may leave out an input."""
+    pads: ClassVar[bool] = False
+    """Whether items of different sizes can be joined by padding."""
+
+    @abstractmethod
+    def read(self, step: Any, site: Site) -> Signature | None:
+        """The step's signature from its artifact; None where problems (reported) prevent it."""
+
+    def devices(self, step: Any, signature: Signature) -> tuple[Device, ...]:
+        """The devices that the step can run on."""
+        return DEVICES
+
+    def environment(self, signature: Signature) -> str | None:
+        """The execution environment that the step runs in, by its name in conda/."""
+        return None
+
+    def parameters(self, member: Member, device: Device, target: Target) -> dict[str, str]:
+        """`parameters` of config.pbtxt for one device."""
+        return {}
+
+    @abstractmethod
+    def files(self, member: Member) -> Iterator[tuple[str, Content]]:
+        """The version folder: relative path and content of each file."""

@@ -1,0 +1,197 @@
+"""The plan: everything that the files of a repository follow from, with no gap left.
+
+before  a Graph without problems, and a Placement
+after   Plan: models, tensors by their final names, devices, instances
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ensemblegen.graph import Export, Graph, Node, Source
+from ensemblegen.members import Kind, Port
+from ensemblegen.placement import Devices, Placement
+from ensemblegen.spec import Device, DynamicBatching, PipelineSpec
+from ensemblegen.targets import Target
+from ensemblegen.types import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class MemberTensor:
+    """A tensor of a member model: its name in the pipeline and in config.pbtxt, its final type."""
+
+    name: str
+    triton: str
+    tensor: Tensor
+    optional: bool = False
+    default: Any = None
+    pad: Any = None
+    squeezed: bool = False
+
+
+@dataclass(frozen=True)
+class Member:
+    """One model of the repository: a step as Triton serves it."""
+
+    pipeline: str
+    step: str
+    model: str
+    kind: Kind
+    origin: str
+    """`pipeline.yaml:12`: where the author wrote it."""
+    max_batch_size: int
+    inputs: tuple[MemberTensor, ...]
+    outputs: tuple[MemberTensor, ...]
+    instances: Mapping[Device, int]
+    batching: DynamicBatching | None
+    gpus: tuple[int, ...]
+    environment: str | None
+    numpy2: bool
+    artifact: Any
+    config: Mapping[str, Any]
+    """The author's own ModelConfig fields."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """One step of the ensemble: member tensors by their names, to tensors of the ensemble."""
+
+    model: str
+    inputs: Mapping[str, str]
+    outputs: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """A tensor of the ensemble that clients see."""
+
+    name: str
+    tensor: Tensor
+    optional: bool = False
+    default: Any = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A complete model repository, as values."""
+
+    name: str
+    source: str
+    origin: str
+    target: Target
+    max_batch_size: int
+    inputs: tuple[Interface, ...]
+    outputs: tuple[Interface, ...]
+    members: tuple[Member, ...]
+    wiring: tuple[Wiring, ...]
+    device: str
+    """What the chosen placement goes by: cpu, gpu or a profile."""
+    devices: Devices
+    variants: Mapping[str, Devices]
+    config: Mapping[str, Any]
+
+
+def make(graph: Graph, pipeline: PipelineSpec, placement: Placement) -> Plan:
+    """Complete a checked graph."""
+    nodes = [graph.nodes[name] for name in graph.order]
+    exported = {export.source: export.name for export in graph.exports}
+    source = Path(graph.document.path).name
+    return Plan(
+        name=graph.name,
+        source=source,
+        origin=f"{source}:{graph.document.key_span(('name',)).line}",
+        target=Target(pipeline.target),
+        max_batch_size=graph.max_batch_size,
+        inputs=tuple(
+            Interface(each.name, _resolved(graph, each.tensor), each.optional, each.default)
+            for each in graph.entries.values()
+        ),
+        outputs=tuple(_interface(graph, export) for export in graph.exports),
+        members=tuple(_member(graph, pipeline, node) for node in nodes),
+        wiring=tuple(_wiring(graph, node, exported) for node in nodes),
+        device=placement.name,
+        devices=placement.devices,
+        variants=placement.variants,
+        config=pipeline.config,
+    )
+
+
+def model_name(pipeline: str, step: str) -> str:
+    return f"{pipeline}_{step}"
+
+
+def _resolved(graph: Graph, tensor: Tensor) -> Tensor:
+    return Tensor(tensor.dtype, graph.sizes.resolve(tensor.shape))
+
+
+def _interface(graph: Graph, export: Export) -> Interface:
+    tensor = graph.tensor(export.source)
+    assert tensor is not None, "checked"  # noqa: S101
+    return Interface(export.name, _resolved(graph, tensor))
+
+
+def _member(graph: Graph, pipeline: PipelineSpec, node: Node) -> Member:
+    assert node.signature is not None, "checked"  # noqa: S101
+    step, signature = node.step, node.signature
+    size = step.max_batch_size if step.max_batch_size is not None else graph.max_batch_size
+    return Member(
+        pipeline=graph.name,
+        step=node.name,
+        model=model_name(graph.name, node.name),
+        kind=node.kind,
+        origin=f"{Path(node.span.path).name}:{node.span.line}",
+        max_batch_size=size,
+        inputs=tuple(_inputs(graph, node)),
+        outputs=tuple(
+            MemberTensor(
+                port.name, port.triton, _resolved(graph, port.tensor), squeezed=port.squeezed
+            )
+            for port in signature.outputs.values()
+            if port.tensor is not None
+        ),
+        instances={"cpu": step.instances.cpu, "gpu": step.instances.gpu},
+        batching=step.dynamic_batching if size > 0 else None,
+        gpus=tuple(pipeline.gpus),
+        environment=node.kind.environment(signature),
+        numpy2=Target(pipeline.target).numpy2,
+        artifact=signature.artifact,
+        config=step.config,
+    )
+
+
+def _inputs(graph: Graph, node: Node) -> Iterator[MemberTensor]:
+    links = {link.name: link for link in node.links}
+    for name, port in (node.signature.inputs if node.signature else {}).items():
+        link = links.get(name)
+        given = graph.tensor(link.source) if link else None
+        tensor = port.tensor or given
+        if tensor is None:
+            continue
+        optional, default = _default(graph, port, link.source if link else None)
+        yield MemberTensor(name, port.triton, _resolved(graph, tensor), optional, default, port.pad)
+
+
+def _default(graph: Graph, port: Port, source: Source | None) -> tuple[bool, Any]:
+    """The pipeline's default reaches the step that takes the input; else the step's own holds."""
+    entry = graph.entries.get(source.tensor) if source and source.step is None else None
+    if entry is not None:
+        return entry.optional, entry.default
+    return not port.required, port.default
+
+
+def _wiring(graph: Graph, node: Node, exported: Mapping[Source, str]) -> Wiring:
+    signature = node.signature
+    assert signature is not None, "checked"  # noqa: S101
+    outputs: dict[str, str] = {}
+    for name, port in signature.outputs.items():
+        source = Source(node.name, name)
+        # A tensor that nobody takes must not be mapped: Triton refuses it as unused.
+        if source in exported:
+            outputs[port.triton] = exported[source]
+        elif graph.consumers(source):
+            outputs[port.triton] = str(source)
+    inputs = {signature.inputs[link.name].triton: str(link.source) for link in node.links}
+    return Wiring(model_name(graph.name, node.name), inputs, outputs)

@@ -1,0 +1,192 @@
+"""Reading YAML so that every key and value keeps its place in the file.
+
+before  bytes of pipeline.yaml
+after   Document: plain data, and a Span for each key and each value
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ensemblegen.errors import InputError, Problem, Span
+
+# The loader written in C is ten times faster; PyYAML built without libyaml has only the other one.
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_MERGE = "tag:yaml.org,2002:merge"
+_STRING = "tag:yaml.org,2002:str"
+
+At = tuple[str | int, ...]
+"""The way to a node: mapping keys and sequence positions from the root."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One YAML file as data, with the place of every key and value."""
+
+    path: str
+    data: Any
+    values: dict[At, Span] = field(repr=False)
+    keys: dict[At, Span] = field(repr=False)
+
+    def span(self, at: Sequence[str | int]) -> Span:
+        """The value at `at`, or the nearest thing around it that exists."""
+        return self._nearest(tuple(at), self.values, self.keys)
+
+    def key_span(self, at: Sequence[str | int]) -> Span:
+        """The key that leads to `at`, or the nearest thing around it that exists."""
+        return self._nearest(tuple(at), self.keys, self.values)
+
+    def _nearest(self, at: At, first: dict[At, Span], second: dict[At, Span]) -> Span:
+        while True:
+            span = first.get(at) or second.get(at)
+            if span is not None:
+                return span
+            if not at:
+                return Span(self.path, 1, 1, 2)
+            at = at[:-1]
+
+    @property
+    def folder(self) -> Path:
+        """Relative paths in the file are relative to this."""
+        return Path(self.path).parent
+
+
+def load(path: Path) -> Document:
+    """Read `path`; a file that cannot be read or is no YAML raises InputError."""
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        hint = "`ensemblegen compile PATH/TO/pipeline.yaml` takes the file itself"
+        raise InputError([Problem("E101", f"cannot read {path}: {reason}", hint=hint)]) from None
+    return parse(raw, str(path))
+
+
+def parse(raw: bytes, path: str) -> Document:
+    """Turn bytes into a Document. Raises InputError for anything that is not YAML of plain data.
+
+    Refused, since each hides a mistake: duplicate keys, keys that are not text, tags beyond plain
+    data, aliases that contain themselves.
+    """
+    text = _decode(raw, path)
+    reader = _Reader(path)
+    try:
+        root = yaml.compose(text, Loader=_LOADER)
+        data = None if root is None else reader.read(root, ())
+    except yaml.MarkedYAMLError as error:
+        raise InputError([_syntax_problem(error, path)]) from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InputError([Problem("E102", f"not YAML: {error}", Span(path, 1, 1, 2))]) from None
+    if reader.problems:
+        raise InputError(reader.problems)
+    return Document(path, data, reader.values, reader.keys)
+
+
+def _decode(raw: bytes, path: str) -> str:
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        column = error.start - raw.rfind(b"\n", 0, error.start)
+        span = Span(path, line, column, column + 1)
+        message = f"byte 0x{raw[error.start]:02x} is not UTF-8"
+        raise InputError([Problem("E102", message, span, "save the file as UTF-8")]) from None
+    odd = re.search("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]", text)
+    if odd:
+        line = text.count("\n", 0, odd.start()) + 1
+        column = odd.start() - text.rfind("\n", 0, odd.start())
+        message = f"character U+{ord(odd.group()):04X} is not allowed in YAML"
+        raise InputError([Problem("E102", message, Span(path, line, column, column + 1))])
+    return text
+
+
+def _syntax_problem(error: yaml.MarkedYAMLError, path: str) -> Problem:
+    mark = error.problem_mark or error.context_mark
+    span = Span(path, mark.line + 1, mark.column + 1, mark.column + 2) if mark else None
+    words = ", ".join(part for part in (error.context, error.problem) if part)
+    hint = "indent with spaces, not tabs" if "'\\t'" in words else None
+    return Problem("E102", f"not YAML: {words or error}", span, hint)
+
+
+class _Reader:
+    """Walks composed nodes once, building data and spans together."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.values: dict[At, Span] = {}
+        self.keys: dict[At, Span] = {}
+        self.problems: list[Problem] = []
+        self._scalars = _LOADER("")
+        self._open: set[int] = set()
+        self._budget = 1_000_000  # nodes: aliases of aliases grow without bound
+
+    def read(self, node: yaml.Node, at: At) -> Any:
+        self._budget -= 1
+        if self._budget < 0:
+            raise ValueError("the document expands to more than a million values")
+        if not isinstance(node, yaml.ScalarNode) and id(node) in self._open:
+            raise ValueError(f"the value at {'.'.join(map(str, at))} contains itself")
+        self.values[at] = self._span(node)
+        if isinstance(node, yaml.ScalarNode):
+            return self._scalar(node)
+        self._open.add(id(node))
+        try:
+            if isinstance(node, yaml.SequenceNode):
+                return [self.read(child, (*at, i)) for i, child in enumerate(node.value)]
+            return self._mapping(node, at)
+        finally:
+            self._open.discard(id(node))
+
+    def _mapping(self, node: yaml.Node, at: At) -> dict[str, Any]:
+        data: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            key = self._key(key_node)
+            if key is None:
+                continue
+            if key in data:
+                first = self.keys[(*at, key)]
+                hint = f"it stands on line {first.line} already"
+                self._problem("E103", f"key '{key}' is given twice", key_node, hint)
+                continue
+            self.keys[(*at, key)] = self._span(key_node)
+            data[key] = self.read(value_node, (*at, key))
+        return data
+
+    def _key(self, node: yaml.Node) -> str | None:
+        if node.tag == _MERGE:
+            self._problem("E104", "merge keys (<<) are not supported", node, "write the keys out")
+            return None
+        if not isinstance(node, yaml.ScalarNode):
+            self._problem("E104", "a key must be a word, not a list or mapping", node)
+            return None
+        # `on`, `no` or 1 as a key is a word that YAML would turn into something else.
+        return str(node.value)
+
+    def _scalar(self, node: yaml.ScalarNode) -> Any:
+        if node.tag == _STRING:
+            return node.value
+        if not node.tag.startswith("tag:yaml.org,2002:"):
+            self._problem("E104", f"tag {node.tag} is not plain data", node, "remove the tag")
+            return None
+        try:
+            value: Hashable = self._scalars.construct_object(node)
+        except (yaml.YAMLError, ValueError, OverflowError, TypeError, KeyError, AttributeError):
+            self._problem("E104", f"'{node.value}' cannot be read as {node.tag[18:]}", node)
+            return None
+        if isinstance(value, (bool, int, float, type(None))):
+            return value
+        return node.value  # dates and the like stay as written
+
+    def _span(self, node: yaml.Node) -> Span:
+        start, end = node.start_mark, node.end_mark
+        last = end.column + 1 if end.line == start.line else start.column + 2
+        return Span(self.path, start.line + 1, start.column + 1, max(last, start.column + 2))
+
+    def _problem(self, code: str, message: str, node: yaml.Node, hint: str | None = None) -> None:
+        self.problems.append(Problem(code, message, self._span(node), hint))

@@ -1,0 +1,408 @@
+"""pipeline.yaml as written: what may stand in it, and nothing about whether it fits together.
+
+before  Document
+after   PipelineSpec: every value of the right type; gaps where the author left them
+
+Places are not kept here: a value's place is `document.span(way)`, with the way that led to it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictInt,
+    ValidationError,
+)
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from ensemblegen import targets
+from ensemblegen.errors import InputError, Problem, did_you_mean
+from ensemblegen.source import At, Document
+from ensemblegen.types import ANY, DType, suggested_dtype
+
+Device = Literal["cpu", "gpu"]
+DEVICES: tuple[Device, ...] = ("cpu", "gpu")
+
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+
+
+def _name(word: str) -> str:
+    if NAME.fullmatch(word):
+        return word
+    raise PydanticCustomError(
+        "name", "'{word}' is not usable as a name: letters, digits, _ and -", {"word": word}
+    )
+
+
+def _expanded(text: str) -> str:
+    def value(match: re.Match[str]) -> str:
+        found = os.environ.get(match[1])
+        if found is None:
+            raise PydanticCustomError(
+                "environment", "environment variable {name} is not set", {"name": match[1]}
+            )
+        return found
+
+    return re.sub(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", value, text)
+
+
+def _dtype(word: object) -> object:
+    if isinstance(word, str) and word not in DType.__members__.values():
+        likely = suggested_dtype(word)
+        raise PydanticCustomError(
+            "dtype",
+            "'{word}' is not an element type",
+            {
+                "word": word,
+                "hint": f"did you mean '{likely}'?"
+                if likely
+                else did_you_mean(word, [str(each) for each in DType]),
+            },
+        )
+    return word
+
+
+def _dim(value: object) -> object:
+    number = isinstance(value, int) and not isinstance(value, bool)
+    if number and (value >= 1 or value == ANY):  # type: ignore[operator]
+        return value
+    if isinstance(value, str) and NAME.fullmatch(value):
+        return value
+    raise PydanticCustomError(
+        "dim",
+        "a size is a number from 1, a name, or -1 for any; not {value}",
+        {"value": repr(value), "hint": "the batch axis is never written: sizes are per item"},
+    )
+
+
+def _duration(value: object) -> object:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(us|ms|s)", value) if isinstance(value, str) else None
+    if match is None:
+        raise PydanticCustomError(
+            "duration", "a duration is a number and a unit, such as 500us or 2ms", {}
+        )
+    return round(float(match[1]) * {"us": 1, "ms": 1_000, "s": 1_000_000}[match[2]])
+
+
+def _from(value: object) -> object:
+    return {"from": value} if isinstance(value, str) else value
+
+
+def _instances(value: object) -> object:
+    return {"cpu": value, "gpu": value} if isinstance(value, int) else value
+
+
+def _batching(value: object) -> object:
+    """`false` turns it off; nothing or `true` asks for the defaults."""
+    if value is False:
+        return None
+    return {} if value is None or value is True else value
+
+
+Name = Annotated[str, AfterValidator(_name)]
+Path = Annotated[
+    str,
+    AfterValidator(_expanded),
+    Field(min_length=1, description="A path, relative to this file; ${NAME} is expanded."),
+]
+Dim = Annotated[int | str, BeforeValidator(_dim)]
+Element = Annotated[DType, BeforeValidator(_dtype)]
+Microseconds = Annotated[
+    int,
+    BeforeValidator(_duration),
+    Field(json_schema_extra={"type": "string", "examples": ["500us", "2ms"]}),
+]
+Count = Annotated[StrictInt, Field(ge=1)]
+
+
+class Node(BaseModel):
+    """A mapping of pipeline.yaml: unknown keys are errors, nothing changes after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=False)
+
+
+class TensorSpec(Node):
+    """Element type and per-item shape of a tensor."""
+
+    dtype: Element
+    shape: list[Dim] = Field(min_length=1, description="Per item: the batch axis is never written.")
+
+
+class InputSpec(TensorSpec):
+    """A pipeline input. With a default, requests may leave it out."""
+
+    default: Any = None
+
+    @property
+    def optional(self) -> bool:
+        return "default" in self.model_fields_set
+
+
+class StepInput(Node):
+    """What feeds a step's input: `step.output`, or the name of a pipeline input."""
+
+    source: str = Field(alias="from")
+    pad: StrictInt | float | str | None = Field(
+        None, description="Join requests of different sizes by padding with this value."
+    )
+
+
+class Instances(Node):
+    """How many instances run on each device kind."""
+
+    cpu: Count = 1
+    gpu: Count = 1
+
+
+class DynamicBatching(Node):
+    """Triton's dynamic batcher for one step."""
+
+    max_queue_delay: Microseconds = 0
+    preferred_batch_size: list[Count] = Field(default_factory=list)
+
+
+class StepSpec(Node):
+    """What every kind of step may say. Each kind adds its own keys in `members/<kind>.py`."""
+
+    kind: ClassVar[str]
+
+    inputs: dict[Name, Annotated[StepInput, BeforeValidator(_from)]] = Field(min_length=1)
+    outputs: dict[Name, TensorSpec] = Field(default_factory=dict)
+    device: Device | None = None
+    instances: Annotated[Instances, BeforeValidator(_instances)] = Instances()
+    dynamic_batching: Annotated[DynamicBatching | None, BeforeValidator(_batching)] = (
+        DynamicBatching()
+    )
+    max_batch_size: Annotated[StrictInt, Field(ge=0)] | None = None
+    config: dict[str, Any] = Field(
+        default_factory=dict, description="Fields of Triton's ModelConfig, by their proto names."
+    )
+
+
+class Expectation(Node):
+    """What an example's output must be: equal to `value` within `tolerance`, or within bounds."""
+
+    value: Any = None
+    tolerance: float = 1e-4
+    min: float | None = None
+    max: float | None = None
+
+
+class Example(Node):
+    """One request with what must come back."""
+
+    name: str
+    inputs: dict[str, Any]
+    expect: dict[str, Expectation] = Field(default_factory=dict)
+
+
+class PipelineSpec(Node):
+    """The whole file."""
+
+    ensemblegen: Literal[1] = Field(description="Version of this file's format.")
+    name: Name
+    target: str = targets.DEFAULT
+    max_batch_size: Annotated[StrictInt, Field(ge=0)] = 64
+    inputs: dict[Name, InputSpec] = Field(min_length=1)
+    steps: dict[Name, Any] = Field(min_length=1)
+    outputs: dict[Name, str] = Field(min_length=1)
+    device: Device = "cpu"
+    gpus: list[Annotated[StrictInt, Field(ge=0)]] = Field(
+        default_factory=lambda: [0],
+        min_length=1,
+        description="Every GPU instance runs on these, so that tensors do not hop between GPUs.",
+    )
+    profiles: dict[Name, dict[str, Device]] = Field(default_factory=dict)
+    environment: str | None = None
+    examples: list[Example] = Field(default_factory=list)
+    config: dict[str, Any] = Field(
+        default_factory=dict, description="Fields of the ensemble's own ModelConfig."
+    )
+
+
+def parse(document: Document, kinds: Mapping[str, type[StepSpec]]) -> PipelineSpec:
+    """Check the document's form. Raises InputError with every problem found."""
+    data = document.data
+    if not isinstance(data, dict):
+        message = "a pipeline is a mapping that starts with `ensemblegen: 1`"
+        hint = "`ensemblegen schema` prints what may stand here"
+        raise InputError([Problem("E112", message, document.span(()), hint)])
+    problems: list[Problem] = []
+    steps = _parse_steps(document, kinds, data.get("steps"), problems)
+    try:
+        pipeline = PipelineSpec.model_validate(data)
+    except ValidationError as error:
+        problems += problems_of(error, document, PipelineSpec, ())
+    else:
+        problems += _target_problems(pipeline, document)
+    if problems:
+        raise InputError(sorted(problems, key=lambda each: (each.span is None, each.span)))
+    return pipeline.model_copy(update={"steps": steps})
+
+
+def _target_problems(pipeline: PipelineSpec, document: Document) -> Iterator[Problem]:
+    if not targets.known(pipeline.target):
+        message = f"'{pipeline.target}' is not a known Triton release"
+        hint = f"releases from {targets.OLDEST} to {targets.NEWEST} are known"
+        yield Problem("E504", message, document.span(("target",)), hint)
+
+
+def _parse_steps(
+    document: Document,
+    kinds: Mapping[str, type[StepSpec]],
+    steps: Any,
+    problems: list[Problem],
+) -> dict[str, StepSpec]:
+    if not isinstance(steps, dict):
+        return {}  # reported with the pipeline's own keys
+    parsed = {
+        name: _parse_step(document, kinds, name, body, problems) for name, body in steps.items()
+    }
+    return {name: step for name, step in parsed.items() if step is not None}
+
+
+def _parse_step(
+    document: Document,
+    kinds: Mapping[str, type[StepSpec]],
+    name: str,
+    body: Any,
+    problems: list[Problem],
+) -> StepSpec | None:
+    at: At = ("steps", name)
+    if not isinstance(body, dict):
+        message = f"step '{name}' must be a mapping"
+        problems.append(Problem("E112", message, document.span(at)))
+        return None
+    chosen = [word for word in kinds if word in body]
+    if len(chosen) != 1:
+        problems.append(_kind_problem(document, kinds, name, body, chosen))
+        return None
+    model = kinds[chosen[0]]
+    try:
+        return model.model_validate(body)
+    except ValidationError as error:
+        problems += problems_of(error, document, model, at)
+        return None
+
+
+def _kind_problem(
+    document: Document,
+    kinds: Mapping[str, type[StepSpec]],
+    name: str,
+    body: dict[str, Any],
+    chosen: list[str],
+) -> Problem:
+    at: At = ("steps", name)
+    if chosen:
+        message = f"step '{name}' is of several kinds: {', '.join(chosen)}"
+        return Problem("E113", message, document.key_span((*at, chosen[1])), "keep one of them")
+    shared = set(StepSpec.model_fields)
+    for key in body:
+        hint = did_you_mean(key, kinds) if key not in shared else None
+        if hint and hint.startswith("did"):
+            message = f"step '{name}' has no kind: '{key}' is not one"
+            return Problem("E113", message, document.key_span((*at, key)), hint)
+    message = f"step '{name}' does not say what it runs"
+    hint = f"add one of: {', '.join(kinds)}"
+    return Problem("E113", message, document.key_span(at), hint)
+
+
+def problems_of(
+    error: ValidationError, document: Document, model: type[BaseModel], at: At
+) -> Iterator[Problem]:
+    """What pydantic found, in our words and at its place; `at` leads to what was validated."""
+    for detail in error.errors(include_url=False):
+        yield _problem(detail, document, model, at)
+
+
+_KNOWN_MESSAGES = {
+    "int_type": "must be a whole number",
+    "string_type": "must be text",
+    "bool_type": "must be true or false",
+    "float_type": "must be a number",
+    "dict_type": "must be a mapping",
+    "list_type": "must be a list",
+    "model_type": "must be a mapping",
+    "model_attributes_type": "must be a mapping",
+}
+_CODES = {"extra_forbidden": "E110", "missing": "E111", "environment": "E114", "name": "E115"}
+
+
+def _problem(detail: ErrorDetails, document: Document, model: type[BaseModel], at: At) -> Problem:
+    kind = detail["type"]
+    inner = tuple(part for part in detail["loc"] if part != "[key]")
+    way = _existing(document, (*at, *inner))
+    code = _CODES.get(kind, "E112")
+    word = str(inner[-1]) if inner else ""
+    if kind == "extra_forbidden":
+        hint = did_you_mean(word, _fields_at(model, inner[:-1]))
+        return Problem(code, f"unknown key '{word}'", document.key_span(way), hint)
+    if kind == "missing":
+        owner = ".".join(str(part) for part in (*at, *inner)[:-1]) or "the pipeline"
+        return Problem(code, f"{owner} needs the key '{word}'", document.key_span(way))
+    context = detail.get("ctx") or {}
+    if kind == "name":
+        place = document.key_span(way) if "[key]" in detail["loc"] else document.span(way)
+        return Problem(code, detail["msg"], place)
+    message = detail["msg"]
+    if kind in _KNOWN_MESSAGES:
+        message = f"{word or 'this'} {_KNOWN_MESSAGES[kind]}, not {_shown(detail['input'])}"
+    elif kind not in ("dtype", "dim", "duration", "environment"):
+        message = f"{word}: {message[0].lower()}{message[1:]}"
+    return Problem(code, message, document.span(way), context.get("hint"))
+
+
+def _existing(document: Document, way: At) -> At:
+    """Drop what pydantic adds to a way (the names of union members, of aliases)."""
+    known: At = ()
+    for part in way:
+        if (*known, part) in document.values:
+            known = (*known, part)
+    return known if way[-1:] == known[-1:] or not way else (*known, way[-1])
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def _fields_at(model: type[BaseModel], inner: At) -> list[str]:
+    """The keys that are allowed in the mapping at `inner` below `model`."""
+    here: Any = model
+    for part in inner:
+        if isinstance(here, type) and issubclass(here, BaseModel):
+            field = next(
+                (field for name, field in here.model_fields.items() if part in (name, field.alias)),
+                None,
+            )
+            here = field.annotation if field else None
+        elif get_origin(here) in (dict, list):
+            here = get_args(here)[-1]
+        here = _model_in(here)
+    if not (isinstance(here, type) and issubclass(here, BaseModel)):
+        return []
+    return [field.alias or name for name, field in here.model_fields.items()]
+
+
+def _model_in(annotation: Any) -> Any:
+    """The model or container inside Annotated, Optional and unions."""
+    if get_origin(annotation) is Annotated:
+        return _model_in(get_args(annotation)[0])
+    if get_origin(annotation) in (dict, list) or isinstance(annotation, type):
+        return annotation
+    for part in get_args(annotation):
+        found = _model_in(part)
+        if get_origin(found) in (dict, list):
+            return found
+        if isinstance(found, type) and issubclass(found, BaseModel):
+            return found
+    return None

@@ -1,0 +1,60 @@
+"""What differs between Triton releases, as data.
+
+Sources: the container release notes and the backends' own build files
+(fil_backend `cmake/thirdparty/get_treelite.cmake`, python_backend's pybind11 version,
+common `protobuf/model_config.proto`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+DEFAULT = "24.10"
+OLDEST, NEWEST = "24.05", "26.08"
+
+FIELDS_SINCE = {
+    "model_metrics": "24.11",
+}
+"""ModelConfig fields by the first release whose parser knows them; the rest are in all targets."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One release of NVIDIA's container, `YY.MM`."""
+
+    release: str
+
+    @property
+    def _number(self) -> tuple[int, int]:
+        return _parse(self.release)
+
+    def has(self, since: str) -> bool:
+        """Whether this release is `since` or newer."""
+        return self._number >= _parse(since)
+
+    @property
+    def numpy2(self) -> bool:
+        """Whether the Python stub reads numpy 2 arrays (pybind11 2.12 came with 24.11)."""
+        return self.has("24.11")
+
+    @property
+    def fil_renamed_parameters(self) -> bool:
+        """From 25.09 the FIL backend calls `output_class` `is_classifier`."""
+        return self.has("25.09")
+
+    @property
+    def xgboost_ubj(self) -> bool:
+        return self.has("24.10")
+
+
+def _parse(release: str) -> tuple[int, int]:
+    year, month = release.split(".")
+    return int(year), int(month)
+
+
+def known(release: str) -> bool:
+    """Whether `release` is a target that the tables cover."""
+    year, dot, month = release.partition(".")
+    if not (dot and year.isdigit() and month.isdigit() and len(year) == len(month) == 2):
+        return False
+    return 1 <= int(month) <= 12 and _parse(OLDEST) <= _parse(release) <= _parse(NEWEST)
