@@ -6,10 +6,9 @@ after   {path inside the repository: content}, sorted
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
-from ensemblegen import __version__, manifest
+from ensemblegen import __version__, json_text, manifest
 from ensemblegen.content import Content, sha256, size
 from ensemblegen.emit import config, pbtxt
 from ensemblegen.manifest import Manifest, ManifestFile, ManifestModel, ManifestTensor
@@ -24,8 +23,7 @@ _ENSEMBLE_VERSION = (
 def files(plan: Plan) -> dict[str, Content]:
     """The repository of `plan`, its manifest included."""
     made: dict[str, Content] = dict(sorted(_files(plan)))
-    described = manifest.to_json(_manifest(plan, made))
-    made[manifest.NAME] = (json.dumps(described, indent=2, ensure_ascii=False) + "\n").encode()
+    made[manifest.NAME] = json_text.text(manifest.to_json(_manifest(plan, made))).encode()
     return made
 
 

@@ -13,11 +13,12 @@ import errno
 import fcntl
 import os
 import shutil
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ensemblegen.content import Content, Linked
+from ensemblegen.content import Content, Linked, size
 from ensemblegen.errors import InputError, MachineError, Problem
 from ensemblegen.manifest import NAME, Manifest, read
 
@@ -105,36 +106,43 @@ def _walk(repository: Path) -> Iterator[str]:
 
 
 def _is_same(path: str, content: Content, repository: Path, old: Manifest | None) -> bool:
-    file = repository / path
+    file = f"{repository}/{path}"
+    status = os.lstat(file)
+    if not stat.S_ISREG(status.st_mode) or status.st_size != size(content):
+        return False
     if isinstance(content, Linked):
-        if file.is_symlink() or file.stat().st_size != content.size:
-            return False
         known = old.files.get(path) if old else None
         return known is not None and known.sha256 == content.sha256
-    return not file.is_symlink() and file.read_bytes() == content
+    with open(file, "rb") as there:  # noqa: PTH123
+        return there.read() == content
 
 
 def _replace(files: Mapping[str, Content], target: Path, unchanged: set[str]) -> None:
     staging = target.with_name(f".{target.name}.ensemblegen-{os.getpid()}")
     staging.mkdir()
+    # Plain strings from here on: thousands of Path objects would cost more than the system calls.
+    new, old = str(staging), str(target)
+    written: dict[bytes, str] = {}
     try:
-        for folder in sorted({os.path.dirname(path) for path in files}):  # noqa: PTH120 - hot
-            os.makedirs(staging / folder, mode=0o755, exist_ok=True)  # noqa: PTH103 - hot
+        for folder in sorted({path.rpartition("/")[0] for path in files}):
+            os.makedirs(f"{new}/{folder}", mode=0o755, exist_ok=True)  # noqa: PTH103
         for path, content in files.items():
-            if path in unchanged and _link(target / path, staging / path):
+            place = f"{new}/{path}"
+            if path in unchanged and _link(f"{old}/{path}", place):
                 continue
-            _put(content, staging / path)
+            if isinstance(content, Linked):
+                _take(content.path, place)
+            # Every Python step carries the same runtime: one file on the disk serves them all.
+            elif not (content in written and _link(written[content], place)):
+                _put(content, place)
+                written.setdefault(content, place)
         _swap(staging, target)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def _put(content: Content, path: Path) -> None:
-    if isinstance(content, Linked):
-        if not (_clone(content.path, path) or _link(content.path, path)):
-            shutil.copyfile(content.path, path)
-        return
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+def _put(content: bytes, place: str) -> None:
+    descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
     try:
         view = memoryview(content)
         while view:
@@ -143,9 +151,15 @@ def _put(content: Content, path: Path) -> None:
         os.close(descriptor)
 
 
-def _link(source: Path, path: Path) -> bool:
+def _take(artifact: Path, place: str) -> None:
+    """An artifact by the cheapest way there is: shared blocks, a second name, a copy."""
+    if not (_clone(artifact, Path(place)) or _link(str(artifact.resolve()), place)):
+        shutil.copyfile(artifact, place)
+
+
+def _link(source: str, place: str) -> bool:
     try:
-        os.link(source.resolve() if source.is_symlink() else source, path)
+        os.link(source, place)
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise

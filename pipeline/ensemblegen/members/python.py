@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -11,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from ensemblegen import catalog
+from ensemblegen import catalog, json_text
 from ensemblegen.content import Content, Linked
 from ensemblegen.errors import InputError, Problem, did_you_mean
 from ensemblegen.members import step_source
 from ensemblegen.members.kind import Kind, Port, Signature, Site
+from ensemblegen.members.stamp import stamped
 from ensemblegen.members.step_source import Arrays, PerDevice, StepSource
 from ensemblegen.spec import DEVICES, Device, Path, StepSpec, TensorSpec
 from ensemblegen.targets import Target
@@ -131,10 +131,9 @@ def _runtime() -> tuple[tuple[str, bytes], ...]:
     return (("model.py", (RUNTIME / "entry.py").read_bytes()), *package)
 
 
-@cache
 def _read(path: FilePath) -> bytes:
     """The author's code is copied: a later edit must not reach a repository that is served."""
-    return path.read_bytes()
+    return stamped(path.read_bytes, path)
 
 
 def _sources(step: PythonSpec, site: Site) -> dict[Device, StepSource]:
@@ -295,7 +294,7 @@ def _step_json(member: Member, artifact: _Artifact) -> bytes:
         "outputs": [_tensor_json(each) for each in member.outputs],
         "parameters": artifact.parameters,
     }
-    return (json.dumps(step, indent=2, ensure_ascii=False) + "\n").encode()
+    return json_text.text(step).encode()
 
 
 def _tensor_json(each: MemberTensor) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from pydantic import Field, StrictFloat, StrictInt, ValidationError
 
 from ensemblegen import source
 from ensemblegen.errors import InputError, Problem, Span, did_you_mean
+from ensemblegen.members.stamp import stamped
 from ensemblegen.source import Document
 from ensemblegen.spec import Device, InputSpec, Name, Node, TensorSpec, problems_of
 
@@ -126,8 +127,9 @@ def _entry_word(found: StepSource, device: Device) -> str | None:
 
 
 def _public(code: Path) -> list[str]:
+    """The classes and functions that `code` defines for others, in their order."""
     try:
-        tree = ast.parse(code.read_bytes(), filename=str(code))
+        return stamped(lambda: _definitions(code), code)
     except OSError as error:
         raise _unusable(code, f"cannot read {code}: {error.strerror or error}", None) from None
     except (SyntaxError, ValueError) as error:
@@ -136,6 +138,10 @@ def _public(code: Path) -> list[str]:
         span = Span(str(code), line, column, column + 1)
         reason = getattr(error, "msg", None) or str(error)
         raise InputError([Problem("E409", f"not Python: {reason}", span)]) from None
+
+
+def _definitions(code: Path) -> list[str]:
+    tree = ast.parse(code.read_bytes(), filename=str(code))
     kinds = (ast.ClassDef, ast.FunctionDef)
     return [
         node.name for node in tree.body if isinstance(node, kinds) and not node.name.startswith("_")
