@@ -42,8 +42,8 @@ def resolve(
     problems = list(_profile_problems(pipeline, graph))
     if choice.profile is not None and choice.profile not in pipeline.profiles:
         message = f"there is no profile '{choice.profile}'"
-        hint = did_you_mean(choice.profile, pipeline.profiles) or "profiles: is empty"
-        span = graph.document.key_span(("profiles",))
+        hint = did_you_mean(choice.profile, pipeline.profiles) or "the file has no `profiles`"
+        span = graph.document.key_span(("profiles",)) if pipeline.profiles else None
         problems.append(Problem("E501", message, span, hint))
         return None, problems
     name, devices = _chosen(pipeline, choice)

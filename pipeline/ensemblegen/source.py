@@ -80,7 +80,7 @@ def parse(raw: bytes, path: str) -> Document:
         root = yaml.compose(text, Loader=_LOADER)
         data = None if root is None else reader.read(root, ())
     except yaml.MarkedYAMLError as error:
-        raise InputError([_syntax_problem(error, path)]) from None
+        raise InputError([_syntax_problem(error, path, text)]) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError([Problem("E102", f"not YAML: {error}", Span(path, 1, 1, 2))]) from None
     if reader.problems:
@@ -106,11 +106,12 @@ def _decode(raw: bytes, path: str) -> str:
     return text
 
 
-def _syntax_problem(error: yaml.MarkedYAMLError, path: str) -> Problem:
+def _syntax_problem(error: yaml.MarkedYAMLError, path: str, text: str) -> Problem:
     mark = error.problem_mark or error.context_mark
     span = Span(path, mark.line + 1, mark.column + 1, mark.column + 2) if mark else None
     words = ", ".join(part for part in (error.context, error.problem) if part)
-    hint = "indent with spaces, not tabs" if "'\\t'" in words else None
+    line = text.splitlines()[mark.line] if mark and mark.line < len(text.splitlines()) else ""
+    hint = "indent with spaces, not tabs" if "\t" in line[: len(line) - len(line.lstrip())] else None
     return Problem("E102", f"not YAML: {words or error}", span, hint)
 
 
@@ -173,6 +174,10 @@ class _Reader:
             return node.value
         if not node.tag.startswith("tag:yaml.org,2002:"):
             self._problem("E104", f"tag {node.tag} is not plain data", node, "remove the tag")
+            return None
+        if node.tag.startswith("tag:yaml.org,2002:python/"):
+            tag = node.tag.removeprefix("tag:yaml.org,2002:")
+            self._problem("E104", f"tag !!{tag} is not plain data", node, "remove the tag")
             return None
         try:
             value: Hashable = self._scalars.construct_object(node)

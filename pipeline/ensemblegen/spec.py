@@ -25,7 +25,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from ensemblegen import targets
-from ensemblegen.errors import InputError, Problem, did_you_mean
+from ensemblegen.errors import InputError, Problem, did_you_mean, nearest
 from ensemblegen.source import At, Document
 from ensemblegen.types import ANY, DType, suggested_dtype
 
@@ -320,7 +320,13 @@ def problems_of(
     error: ValidationError, document: Document, model: type[BaseModel], at: At
 ) -> Iterator[Problem]:
     """What pydantic found, in our words and at its place; `at` leads to what was validated."""
-    for detail in error.errors(include_url=False):
+    details = error.errors(include_url=False)
+    unknown = [detail["loc"] for detail in details if detail["type"] == "extra_forbidden"]
+    for detail in details:
+        *way, word = detail["loc"] or ("",)
+        beside = [str(loc[-1]) for loc in unknown if list(loc[:-1]) == way]
+        if detail["type"] == "missing" and nearest(str(word), beside):
+            continue  # it is there, misspelt: that is reported
         yield _problem(detail, document, model, at)
 
 
@@ -347,7 +353,7 @@ def _problem(detail: ErrorDetails, document: Document, model: type[BaseModel], a
         hint = did_you_mean(word, _fields_at(model, inner[:-1]))
         return Problem(code, f"unknown key '{word}'", document.key_span(way), hint)
     if kind == "missing":
-        owner = ".".join(str(part) for part in (*at, *inner)[:-1]) or "the pipeline"
+        owner = ".".join(str(part) for part in (*at, *inner)[:-1]) or "this file"
         return Problem(code, f"{owner} needs the key '{word}'", document.key_span(way))
     context = detail.get("ctx") or {}
     if kind == "name":

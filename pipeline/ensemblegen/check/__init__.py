@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from ensemblegen.check.batching import batching
+from ensemblegen.check.defaults import defaults
 from ensemblegen.check.fields import fields
 from ensemblegen.check.optional import optional
 from ensemblegen.check.order import order
@@ -16,7 +17,7 @@ from ensemblegen.graph import Graph
 
 Rule = Callable[[Graph], Iterable[Problem]]
 
-RULES: tuple[Rule, ...] = (references, order, use, optional, tensors, batching, fields)
+RULES: tuple[Rule, ...] = (references, order, use, optional, defaults, tensors, batching, fields)
 
 
 def run(graph: Graph) -> list[Problem]:

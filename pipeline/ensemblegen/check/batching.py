@@ -19,9 +19,7 @@ def batching(graph: Graph) -> Iterator[Problem]:
             hint = "give the pipeline a max_batch_size, or set the step's to 0"
             yield Problem("E304", message, span, hint)
         elif size < graph.max_batch_size:
-            message = (
-                f"step '{node.name}' takes batches of {size}, "
-                f"the pipeline of {graph.max_batch_size}"
-            )
-            hint = f"raise it, or lower the pipeline's max_batch_size to {max(size, 1)}"
+            batches = f"batches of {size}" if size else "no batches"
+            message = f"step '{node.name}' takes {batches}, the pipeline of {graph.max_batch_size}"
+            hint = f"raise it, or lower the pipeline's max_batch_size to {size}"
             yield Problem("E304", message, span, hint)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ensemblegen.errors import Problem
+from ensemblegen.errors import Problem, nearest
 from ensemblegen.graph import Graph, Source
 
 
@@ -19,17 +19,29 @@ def use(graph: Graph) -> Iterator[Problem]:
 
 
 def _unused(graph: Graph) -> Iterator[Problem]:
+    meant = _probably_meant(graph)
     for entry in graph.entries.values():
-        if not graph.consumers(Source(None, entry.name)) and not _exported(graph, entry.name):
+        used = graph.consumers(Source(None, entry.name)) or _exported(graph, entry.name)
+        if not used and entry.name not in meant:
             message = f"input '{entry.name}' is not used by any step"
             yield Problem("E206", message, entry.span, "connect it or remove it")
     used = {link.source.step for node in graph.nodes.values() for link in node.links}
     used |= {export.source.step for export in graph.exports}
     for node in graph.nodes.values():
-        if node.name not in used:
+        if node.name not in used and node.name not in meant:
             message = f"nothing uses what step '{node.name}' gives"
             hint = "connect one of its outputs, or remove the step"
             yield Problem("E207", message, node.span, hint)
+
+
+def _probably_meant(graph: Graph) -> set[str]:
+    """Inputs and steps that a wrong reference likely meant: it is reported, they are not."""
+    sources = [link.source for node in graph.nodes.values() for link in node.links]
+    sources += [export.source for export in graph.exports]
+    known = {*graph.entries, *graph.nodes}
+    wrong = {source.step or source.tensor for source in sources} - set(graph.nodes)
+    wrong |= {source.tensor for source in sources if source.step is None}
+    return {nearest(word, known) or word for word in wrong - set(graph.entries)}
 
 
 def _exported(graph: Graph, entry: str) -> bool:

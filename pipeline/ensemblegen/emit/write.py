@@ -59,13 +59,16 @@ def compare(files: Mapping[str, Content], repository: Path) -> Changes:
 
 
 def write(files: Mapping[str, Content], repository: Path) -> Changes:
-    """Make `repository` hold exactly `files`; returns what that changed."""
-    target = repository.resolve()
+    """Make `repository` hold exactly `files`; returns what that changed.
+
+    Raises InputError for a folder that is not ours, MachineError where the disk refuses.
+    """
+    target = repository.resolve()  # a link to a folder stays a link
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with _lock(target.parent):
             _sweep(target)
-            changes = compare(files, target)
+            changes = compare(files, repository)
             if changes:
                 _replace(files, target, set(changes.unchanged))
             return changes

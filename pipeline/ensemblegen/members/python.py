@@ -16,7 +16,7 @@ from ensemblegen.errors import InputError, Problem, did_you_mean
 from ensemblegen.members import step_source
 from ensemblegen.members.kind import Kind, Port, Signature, Site
 from ensemblegen.members.stamp import stamped
-from ensemblegen.members.step_source import Arrays, PerDevice, StepSource
+from ensemblegen.members.step_source import Arrays, EntryError, PerDevice, StepSource
 from ensemblegen.spec import DEVICES, Device, Path, StepSpec, TensorSpec
 from ensemblegen.targets import Target
 from ensemblegen.types import DType, Shape, Tensor
@@ -172,8 +172,11 @@ def _implementations(
     for device, found in sources.items():
         try:
             chosen = step_source.entry(found, device)
-        except InputError as error:
-            site.problems.extend(each for each in error.problems if each not in site.problems)
+        except EntryError as error:
+            span = error.span or site.document.span(site.at("python"))
+            problem = Problem("E409", str(error), span, error.hint)
+            if problem not in site.problems:  # both devices may share the fault
+                site.problems.append(problem)
             continue
         if chosen is not None:
             arrays = _arrays(step, found, device)

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from pydantic import Field, StrictFloat, StrictInt, ValidationError
 
 from ensemblegen import source
-from ensemblegen.errors import InputError, Problem, Span, did_you_mean
+from ensemblegen.errors import InputError, Span, did_you_mean
 from ensemblegen.members.stamp import stamped
 from ensemblegen.source import Document
 from ensemblegen.spec import Device, InputSpec, Name, Node, TensorSpec, problems_of
@@ -93,10 +93,19 @@ def load(path: Path, attribute: str | None) -> StepSource:
         raise InputError(problems_of(error, document, StepFile, ())) from None
 
 
+class EntryError(ValueError):
+    """A step's entry is not usable; without a span, the fault is where the step is named."""
+
+    def __init__(self, message: str, hint: str | None = None, span: Span | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+        self.span = span
+
+
 def entry(found: StepSource, device: Device) -> tuple[str, str] | None:
     """Module and attribute of the implementation for `device`; None if there is none.
 
-    Raises InputError, pointing into the step's code, where the entry is not usable.
+    Raises EntryError.
     """
     word = _entry_word(found, device)
     if word == "":
@@ -105,17 +114,25 @@ def entry(found: StepSource, device: Device) -> tuple[str, str] | None:
     module = module or (found.path.stem if found.path.suffix == ".py" else "step")
     code = found.code(module)
     public = _public(code)
+    written = _entry_span(found, device)
     if attribute:
         if attribute not in public:
-            hint = did_you_mean(attribute, public)
-            raise _unusable(code, f"{code.name} defines no class or function '{attribute}'", hint)
+            message = f"{code.name} defines no class or function '{attribute}'"
+            raise EntryError(message, did_you_mean(attribute, public), written)
         return module, attribute
     if len(public) == 1:
         return module, public[0]
     if not public:
-        raise _unusable(code, f"{code.name} defines no public class or function", None)
+        raise EntryError(f"{code.name} defines no public class or function", span=written)
     message = f"{code.name} defines several: {', '.join(public)}"
-    raise _unusable(code, message, f"name one: `entry: {module}:{public[0]}` in step.yaml")
+    raise EntryError(message, f"name one, for example {found.path.name}:{public[0]}", written)
+
+
+def _entry_span(found: StepSource, device: Device) -> Span | None:
+    """Where step.yaml names the entry; None if pipeline.yaml does, or nobody."""
+    if found.attribute is not None or found.document is None:
+        return None
+    return found.document.span(("entry", device)) if found.file and found.file.entry else None
 
 
 def _entry_word(found: StepSource, device: Device) -> str | None:
@@ -131,13 +148,12 @@ def _public(code: Path) -> list[str]:
     try:
         return stamped(lambda: _definitions(code), code)
     except OSError as error:
-        raise _unusable(code, f"cannot read {code}: {error.strerror or error}", None) from None
+        raise EntryError(f"cannot read {code}: {error.strerror or error}") from None
     except (SyntaxError, ValueError) as error:
         line = getattr(error, "lineno", None) or 1
         column = getattr(error, "offset", None) or 1
         span = Span(str(code), line, column, column + 1)
-        reason = getattr(error, "msg", None) or str(error)
-        raise InputError([Problem("E409", f"not Python: {reason}", span)]) from None
+        raise EntryError(f"not Python: {getattr(error, 'msg', None) or error}", span=span) from None
 
 
 def _definitions(code: Path) -> list[str]:
@@ -146,7 +162,3 @@ def _definitions(code: Path) -> list[str]:
     return [
         node.name for node in tree.body if isinstance(node, kinds) and not node.name.startswith("_")
     ]
-
-
-def _unusable(code: Path, message: str, hint: str | None) -> InputError:
-    return InputError([Problem("E409", message, Span(str(code), 1, 1, 2), hint)])

@@ -1,0 +1,79 @@
+"""Are values that stand in for missing data (defaults, padding) of their tensor's type?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ensemblegen.errors import Problem
+from ensemblegen.graph import Edge, Graph
+from ensemblegen.types import DType, Shape, Tensor, shape_text
+
+
+def defaults(graph: Graph) -> Iterator[Problem]:
+    for entry in graph.entries.values():
+        if not entry.optional:
+            continue
+        reason = _unfit(entry.default, entry.tensor)
+        if reason is not None:
+            span = graph.document.span(("inputs", entry.name, "default"))
+            yield Problem("E112", f"the default of '{entry.name}' {reason}", span)
+    for edge in graph.edges():
+        yield from _padding(graph, edge)
+
+
+def _padding(graph: Graph, edge: Edge) -> Iterator[Problem]:
+    pad = edge.node.step.inputs[edge.link.name].pad
+    if pad is None or edge.tensor is None:
+        return
+    span = graph.document.span(("steps", edge.node.name, "inputs", edge.link.name, "pad"))
+    if not edge.node.kind.pads:
+        message = f"{edge.node.kind.word} steps cannot pad"
+        yield Problem("E112", message, span, "pad in the Python step before it")
+    elif not _scalar_fits(pad, edge.tensor.dtype):
+        message = f"{pad!r} cannot pad {edge.tensor.dtype}, the type of '{edge.link.source}'"
+        yield Problem("E112", message, span)
+
+
+def _unfit(value: Any, tensor: Tensor) -> str | None:
+    """Why `value` cannot be an item of `tensor`; None if it can. A scalar fills the whole item."""
+    if any(isinstance(dim, str) or dim < 1 for dim in tensor.shape):
+        return f"has no size: its shape is {shape_text(tensor.shape)}, which varies"
+    if not isinstance(value, list):
+        return None if _scalar_fits(value, tensor.dtype) else f"is {value!r}, not {tensor.dtype}"
+    if not _has_shape(value, tensor.shape):
+        return f"is not of shape {shape_text(tensor.shape)}"
+    flat = _flat(value)
+    return None if all(_scalar_fits(each, tensor.dtype) for each in flat) else (
+        f"holds something that is not {tensor.dtype}"
+    )  # fmt: skip
+
+
+def _scalar_fits(value: Any, dtype: DType) -> bool:
+    if dtype is DType.STRING:
+        return isinstance(value, str)
+    if dtype is DType.BOOL or isinstance(value, bool):
+        return dtype is DType.BOOL and isinstance(value, bool)
+    if dtype in (DType.FP16, DType.FP32, DType.FP64, DType.BF16):
+        return isinstance(value, (int, float))
+    bits = (dtype.size or 0) * 8
+    low, high = (0, 2**bits) if dtype.value.startswith("u") else (-(2 ** (bits - 1)), 2 ** (bits - 1))
+    return isinstance(value, int) and low <= value < high
+
+
+def _has_shape(value: Any, shape: Shape) -> bool:
+    if not shape:
+        return not isinstance(value, list)
+    return (
+        isinstance(value, list)
+        and len(value) == shape[0]
+        and all(_has_shape(each, shape[1:]) for each in value)
+    )
+
+
+def _flat(value: Any) -> Iterator[Any]:
+    if isinstance(value, list):
+        for each in value:
+            yield from _flat(each)
+    else:
+        yield value

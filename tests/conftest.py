@@ -1,0 +1,96 @@
+"""What every test may use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--update-golden", action="store_true", help="Rewrite the expected files from what is."
+    )
+
+
+@pytest.fixture
+def update_golden(request: pytest.FixtureRequest) -> bool:
+    return bool(request.config.getoption("--update-golden"))
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The root of the checkout."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Small models of every format, made by the libraries that make them in earnest.
+
+    forest.tl, two_targets.tl: regression, 6 features. binary.tl, classes.tl: classifiers.
+    seven.json, seven.ubj, seven.txt: regression, 7 features. two.pt: forward(first, second).
+    """
+    import pickle
+    import warnings
+
+    folder = tmp_path_factory.mktemp("artifacts")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        _forests(folder)
+        _modules(folder)
+    (folder / "forest.pickle").write_bytes(pickle.dumps({"not": "a model"}))
+    return folder
+
+
+def _forests(folder: Path) -> None:
+    import lightgbm
+    import numpy
+    import treelite
+    import xgboost
+    from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+
+    random = numpy.random.default_rng(0)
+    x = random.random((120, 6)).astype("float32")
+    wide = random.random((120, 7)).astype("float32")
+    size = {"n_estimators": 5, "max_depth": 4, "random_state": 0}
+    models = {
+        "forest": RandomForestRegressor(**size).fit(x, x[:, 0]),
+        "two_targets": RandomForestRegressor(**size).fit(x, x[:, :2]),
+        "binary": RandomForestClassifier(**size).fit(x, x[:, 0] > 0.5),
+        "classes": RandomForestClassifier(**size).fit(x, (x[:, 0] * 4).astype(int)),
+    }
+    for name, model in models.items():
+        treelite.sklearn.import_model(model).serialize(folder / f"{name}.tl")
+    boosted = xgboost.XGBRegressor(n_estimators=4, max_depth=3, n_jobs=1).fit(wide, wide[:, 0])
+    boosted.save_model(folder / "seven.json")
+    boosted.save_model(folder / "seven.ubj")
+    light = lightgbm.LGBMRegressor(n_estimators=4, num_leaves=4, verbose=-1, n_jobs=1)
+    light.fit(wide, wide[:, 0])
+    light.booster_.save_model(folder / "seven.txt")
+
+
+def _modules(folder: Path) -> None:
+    import torch
+
+    class Two(torch.nn.Module):
+        def forward(
+            self, first: torch.Tensor, second: torch.Tensor
+        ) -> tuple[torch.Tensor, torch.Tensor]:
+            return first - second, first + second
+
+    class Optional(torch.nn.Module):
+        def forward(
+            self, first: torch.Tensor, second: torch.Tensor | None = None
+        ) -> torch.Tensor:
+            return first if second is None else first - second
+
+    class Dict(torch.nn.Module):
+        def forward(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+            return inputs["a"] - inputs["b"]
+
+    for name, module in (("two", Two()), ("optional", Optional()), ("dict", Dict())):
+        torch.jit.script(module.eval()).save(str(folder / f"{name}.pt"))
+    torch.save({"weight": torch.ones(2)}, folder / "state.pt")

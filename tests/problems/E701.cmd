@@ -1,0 +1,1 @@
+infer foreign --input a=1

@@ -1,0 +1,6 @@
+def one(x):
+    return {"y": x}
+
+
+def two(x):
+    return {"y": x}

@@ -1,0 +1,75 @@
+"""One broken input for each code, and exactly what the author is told about it.
+
+`<case>.yaml` is checked; `<case>.cmd` holds the words of a command instead. `<case>.txt` is what
+goes to standard error. `pytest tests/test_problems.py --update-golden` rewrites the latter.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from ensemblegen.cli.app import main
+from ensemblegen.codes import CODES
+
+PROBLEMS = Path(__file__).resolve().parent / "problems"
+CASES = sorted(
+    path.stem
+    for path in PROBLEMS.iterdir()
+    if path.stem.startswith("E") and path.suffix in (".yaml", ".cmd")
+)
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory, artifacts: Path) -> Path:
+    """A copy of the cases, with the models beside them."""
+    folder = tmp_path_factory.mktemp("problems") / "here"
+    shutil.copytree(PROBLEMS, folder)
+    (folder / "artifacts").symlink_to(artifacts)
+    return folder
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_problem(
+    case: str,
+    bench: Path,
+    update_golden: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(bench)
+    command = bench / f"{case}.cmd"
+    words = command.read_text().split() if command.exists() else ["check", f"{case}.yaml"]
+    before = sorted(path for path in bench.rglob("*") if "artifacts" not in path.parts)
+    with pytest.raises(SystemExit) as left:
+        main(words)
+    told = capsys.readouterr().err
+    golden = PROBLEMS / f"{case}.txt"
+    if update_golden:
+        golden.write_text(told, encoding="utf-8")
+    assert told == golden.read_text(encoding="utf-8")
+    assert case.split("-")[0] in told
+    assert left.value.code == 1
+    after = sorted(path for path in bench.rglob("*") if "artifacts" not in path.parts)
+    assert after == before, "a refused input changed the disk"
+
+
+def test_the_good_one_is_good(
+    bench: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(bench)
+    with pytest.raises(SystemExit) as left:
+        main(["check", "good.yaml"])
+    assert left.value.code == 0
+    assert "no errors" in capsys.readouterr().out
+
+
+def test_every_code_has_a_case() -> None:
+    assert {case.split("-")[0] for case in CASES} == set(CODES)
+
+
+def test_every_case_has_its_input() -> None:
+    texts = {path.stem for path in PROBLEMS.glob("*.txt")} - {"vocab"}
+    assert texts == set(CASES)
