@@ -82,9 +82,7 @@ def _modules(folder: Path) -> None:
             return first - second, first + second
 
     class Optional(torch.nn.Module):
-        def forward(
-            self, first: torch.Tensor, second: torch.Tensor | None = None
-        ) -> torch.Tensor:
+        def forward(self, first: torch.Tensor, second: torch.Tensor | None = None) -> torch.Tensor:
             return first if second is None else first - second
 
     class Dict(torch.nn.Module):

@@ -21,8 +21,8 @@ def use(graph: Graph) -> Iterator[Problem]:
 def _unused(graph: Graph) -> Iterator[Problem]:
     meant = _probably_meant(graph)
     for entry in graph.entries.values():
-        used = graph.consumers(Source(None, entry.name)) or _exported(graph, entry.name)
-        if not used and entry.name not in meant:
+        taken = graph.consumers(Source(None, entry.name)) or _exported(graph, entry.name)
+        if not taken and entry.name not in meant:
             message = f"input '{entry.name}' is not used by any step"
             yield Problem("E206", message, entry.span, "connect it or remove it")
     used = {link.source.step for node in graph.nodes.values() for link in node.links}

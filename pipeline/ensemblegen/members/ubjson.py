@@ -12,6 +12,8 @@ from typing import Any, BinaryIO
 _FIXED = {b"i": ">b", b"U": ">B", b"I": ">h", b"l": ">i", b"L": ">q", b"d": ">f", b"D": ">d"}
 _WORDS = {b"T": True, b"F": False, b"Z": None}
 _DEPTH = 64
+_LENGTH = 1 << 32
+_UNTYPED = 1 << 20
 
 
 def load(file: BinaryIO) -> Any:
@@ -20,6 +22,8 @@ def load(file: BinaryIO) -> Any:
 
 
 def _take(file: BinaryIO, count: int) -> bytes:
+    if count > _UNTYPED:
+        raise ValueError(f"implausible length {count}")
     data = file.read(count)
     if len(data) != count:
         raise ValueError("cut short")
@@ -49,13 +53,19 @@ def _length(file: BinaryIO, marker: bytes) -> int:
     if marker not in _FIXED or marker in (b"d", b"D"):
         raise ValueError(f"a length cannot have the marker {marker!r}")
     length = int(_number(file, marker))
-    if length < 0:
-        raise ValueError("negative length")
+    if not 0 <= length <= _LENGTH:
+        raise ValueError(f"implausible length {length}")
     return length
 
 
 def _text(file: BinaryIO, marker: bytes) -> str:
     return _take(file, _length(file, marker)).decode("utf-8", "replace")
+
+
+def _plausible(count: int) -> None:
+    """Damaged files must not make us build endless containers; only typed arrays are large."""
+    if count > _UNTYPED:
+        raise ValueError(f"implausible count {count}")
 
 
 def _header(file: BinaryIO) -> tuple[bytes | None, int | None, bytes]:
@@ -79,6 +89,7 @@ def _array(file: BinaryIO, depth: int) -> Any:
         return None
     items = []
     if count is not None:
+        _plausible(count)
         for _ in range(count):
             items.append(_value(file, kind or _take(file, 1), depth + 1))
         return items
@@ -92,6 +103,7 @@ def _object(file: BinaryIO, depth: int) -> dict[str, Any]:
     kind, count, marker = _header(file)
     data: dict[str, Any] = {}
     if count is not None:
+        _plausible(count)
         for _ in range(count):
             key = _text(file, _take(file, 1))
             data[key] = _value(file, kind or _take(file, 1), depth + 1)

@@ -1,0 +1,64 @@
+# The two commands of the README are `make demo` and `make test`; each sets up what it needs.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN     = $(VENV)/bin
+PIP     = $(BIN)/python -m pip --disable-pip-version-check
+
+READABILITY = ensembles/readability
+ARTIFACTS   = $(READABILITY)/artifacts/metrics.json
+REPOSITORY  = build/repository
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo train compile test check format bench clean
+
+help:
+	@echo "make demo    train small readability models, compile, serve on the embedded Triton, score"
+	@echo "make test    linters, types and every test, on a real Triton where one is needed"
+	@echo "make check   linters and types alone"
+	@echo "make bench   how fast compiling and serving are, as ratios"
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+# One environment serves both commands; a stamp says what is in it already.
+$(VENV)/.demo: pyproject.toml | $(VENV)/bin/python
+	$(PIP) install --quiet --editable '.[local,train]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
+	$(PIP) install --quiet --editable '.[dev]'
+	@touch $@ $(VENV)/.demo
+
+setup: $(VENV)/.dev
+
+$(ARTIFACTS): $(wildcard $(READABILITY)/*.py python_models/readability_preprocess/*.py) | $(VENV)/.demo
+	$(BIN)/python $(READABILITY)/train.py
+
+train: $(ARTIFACTS)
+
+compile: $(ARTIFACTS)
+	$(BIN)/ensemblegen compile $(READABILITY)/pipeline.yaml --output $(REPOSITORY)
+
+demo: $(VENV)/.demo compile
+	$(BIN)/ensemblegen infer $(REPOSITORY) --file $(READABILITY)/demo.jsonl
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: check
+	$(BIN)/python -m pytest
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup
+	$(BIN)/python bench/compile.py
+	$(BIN)/python bench/serve.py
+
+clean:
+	rm -rf build dist $(READABILITY)/artifacts
