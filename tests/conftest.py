@@ -34,13 +34,10 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     seven.json, seven.ubj, seven.txt: regression, 7 features. two.pt: forward(first, second).
     """
     import pickle
-    import warnings
 
     folder = tmp_path_factory.mktemp("artifacts")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        _forests(folder)
-        _modules(folder)
+    _forests(folder)
+    _modules(folder)
     (folder / "forest.pickle").write_bytes(pickle.dumps({"not": "a model"}))
     return folder
 

@@ -25,8 +25,6 @@ def test_types_that_the_backend_cannot_pass(artifacts: Path) -> None:
 
 @pytest.mark.parametrize("frozen", [True, False])
 def test_traced_module(tmp_path: Path, frozen: bool) -> None:
-    import warnings
-
     import torch
 
     class Inner(torch.nn.Module):
@@ -41,11 +39,8 @@ def test_traced_module(tmp_path: Path, frozen: bool) -> None:
         def forward(self, input_ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
             return self.inner(input_ids) * mask
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        example = (torch.ones(2, 3), torch.ones(2, 3))
-        traced = torch.jit.trace(Outer().eval(), example)
-        (torch.jit.freeze(traced) if frozen else traced).save(str(tmp_path / "m.pt"))
+    traced = torch.jit.trace(Outer().eval(), (torch.ones(2, 3), torch.ones(2, 3)))
+    (torch.jit.freeze(traced) if frozen else traced).save(str(tmp_path / "m.pt"))
     forward = torchscript.read(tmp_path / "m.pt")
     assert [each.name for each in forward.arguments] == ["input_ids", "mask"]
     assert forward.outputs == 1
