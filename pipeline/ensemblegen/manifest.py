@@ -155,7 +155,7 @@ def _tensor(data: Any) -> ManifestTensor:
 
 def _dim(dim: Any) -> Dim:
     if isinstance(dim, bool) or not isinstance(dim, (int, str)):
-        raise ValueError(f"{dim!r} is not a size")
+        raise TypeError(f"{dim!r} is not a size")
     return dim
 
 

@@ -1,0 +1,38 @@
+"""The JSON Schema that editors get agrees with what the compiler accepts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+from ensemblegen.members import KINDS
+from ensemblegen.schema import json_schema
+
+SCHEMA = json_schema({word: kind.spec for word, kind in KINDS.items()})
+PROBLEMS = Path(__file__).resolve().parent / "problems"
+FORM = ("E110", "E110-nested", "E111", "E112", "E112-list", "E112-duration", "E113")
+
+
+def test_is_a_schema() -> None:
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+
+
+def test_the_flagship_fits(root: Path) -> None:
+    text = (root / "ensembles/readability/pipeline.yaml").read_text(encoding="utf-8")
+    jsonschema.validate(yaml.safe_load(text), SCHEMA)
+
+
+@pytest.mark.parametrize("case", FORM)
+def test_mistakes_of_form_are_seen_in_the_editor(case: str) -> None:
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(yaml.safe_load((PROBLEMS / f"{case}.yaml").read_text()), SCHEMA)
+
+
+@pytest.mark.parametrize(
+    "case", [path.stem for path in PROBLEMS.glob("E[2-6]*.yaml")] + ["good"]
+)
+def test_what_only_the_compiler_can_judge_fits(case: str) -> None:
+    jsonschema.validate(yaml.safe_load((PROBLEMS / f"{case}.yaml").read_text()), SCHEMA)
