@@ -36,9 +36,8 @@ def parameters(message: Any) -> dict[str, str]:
 
 
 def fil(options: str, target: str = "24.10") -> str:
-    return (
-        f'{HEAD}  f:\n    fil: m/{options}\n    inputs: {{features: x}}\noutputs: {{Y: f.output}}\ntarget: "{target}"\n'
-    )
+    step = f"  f:\n    fil: m/{options}\n    inputs: {{features: x}}\n"
+    return f'{HEAD}{step}outputs: {{Y: f.output}}\ntarget: "{target}"\n'
 
 
 @pytest.mark.parametrize(
@@ -91,7 +90,9 @@ def test_newer_releases_know_the_forest_by_both_names(folder: Path) -> None:
     assert "is_classifier" not in parameters(config(folder, fil("binary.tl", "25.08"), "p_f"))
 
 
-LIBTORCH = HEAD + "  t:\n    libtorch: m/%s\n    inputs: {%s}\n    outputs: {%s}\noutputs: {Y: t.%s}\n"
+LIBTORCH = (
+    HEAD + "  t:\n    libtorch: m/%s\n    inputs: {%s}\n    outputs: {%s}\noutputs: {Y: t.%s}\n"
+)
 ONE = "{dtype: fp32, shape: [6]}"
 
 
@@ -107,12 +108,15 @@ ONE = "{dtype: fp32, shape: [6]}"
 def test_modules_get_names_that_the_backend_understands(
     folder: Path, file: str, inputs: str, outputs: str, names: tuple[list[str], list[str]]
 ) -> None:
-    text = LIBTORCH % (file, inputs, outputs, outputs.split(":")[0])
+    text = LIBTORCH % (file, inputs, outputs, outputs.partition(":")[0])
     made = config(folder, text, "p_t")
     assert ([each.name for each in made.input], [each.name for each in made.output]) == names
 
 
-PYTHON = HEAD + "  a:\n    python: s.py\n    inputs: {x: x}\n    outputs: {y: {dtype: fp32, shape: [6]}}\n"
+PYTHON = (
+    HEAD
+    + "  a:\n    python: s.py\n    inputs: {x: x}\n    outputs: {y: {dtype: fp32, shape: [6]}}\n"
+)
 
 
 def test_own_fields_join_ours(folder: Path) -> None:

@@ -31,8 +31,6 @@ def test_mistakes_of_form_are_seen_in_the_editor(case: str) -> None:
         jsonschema.validate(yaml.safe_load((PROBLEMS / f"{case}.yaml").read_text()), SCHEMA)
 
 
-@pytest.mark.parametrize(
-    "case", [path.stem for path in PROBLEMS.glob("E[2-6]*.yaml")] + ["good"]
-)
+@pytest.mark.parametrize("case", [path.stem for path in PROBLEMS.glob("E[2-6]*.yaml")] + ["good"])
 def test_what_only_the_compiler_can_judge_fits(case: str) -> None:
     jsonschema.validate(yaml.safe_load((PROBLEMS / f"{case}.yaml").read_text()), SCHEMA)

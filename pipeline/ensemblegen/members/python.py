@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
     from ensemblegen.plan import Member, MemberTensor
 
 RUNTIME = FilePath(__file__).resolve().parent.parent / "runtime"
+_RESERVED = frozenset({
+    "assets", "cudf", "cuml", "cupy", "ensemblegen_runtime", "model", "numpy", "tokenizers", "torch",
+    "transformers", "triton_python_backend_utils", *sys.stdlib_module_names,
+})  # fmt: skip
+"""Names that the version folder needs for itself, or that a step may want to import."""
+
 _DEFAULT_ARRAYS: Mapping[Device, str] = {"cpu": "numpy", "gpu": "cupy"}
 
 
@@ -159,10 +166,17 @@ def _source(word: str, site: Site) -> StepSource | None:
         site.problem("E408", f"there is no Python step '{name}'", "python", hint=hint)
         return None
     try:
-        return step_source.load(path, attribute or None)
+        found = step_source.load(path, attribute or None)
     except InputError as error:
         site.problems.extend(error.problems)
         return None
+    if found.package in _RESERVED:
+        message = (
+            f"a step cannot be called '{found.package}': it would hide the module of that name"
+        )
+        site.problem("E409", message, "python", hint="rename its folder or file")
+        return None
+    return found
 
 
 def _implementations(

@@ -1,0 +1,116 @@
+"""`step.json` as values: what the compiler decided about this step."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+# The dtype words of a pipeline, and what numpy, torch and cupy call them.
+ARRAY_NAMES = {
+    "bool": "bool",
+    "uint8": "uint8",
+    "uint16": "uint16",
+    "uint32": "uint32",
+    "uint64": "uint64",
+    "int8": "int8",
+    "int16": "int16",
+    "int32": "int32",
+    "int64": "int64",
+    "fp16": "float16",
+    "fp32": "float32",
+    "fp64": "float64",
+    "bf16": "bfloat16",
+}
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One declared input or output.
+
+    The shape is per item: a size, a symbolic name (one size over the whole pipeline), or -1.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int | str, ...]
+    optional: bool = False
+    default: Any = None
+    pad: Any = None
+
+    @property
+    def is_text(self) -> bool:
+        return self.dtype == "string"
+
+    @property
+    def is_variable(self) -> bool:
+        return any(isinstance(size, str) or size < 0 for size in self.shape)
+
+    def symbols(self, first_axis: int) -> list[tuple[int, str]]:
+        """Each symbolic size with its axis; `first_axis` is 1 where a batch axis comes first."""
+        return [
+            (axis, size) for axis, size in enumerate(self.shape, first_axis) if type(size) is str
+        ]
+
+
+@dataclass(frozen=True)
+class Implementation:
+    """Where the step's code lies, and whose arrays it wants."""
+
+    folder: str
+    module: str
+    attribute: str
+    arrays: str
+
+
+@dataclass(frozen=True)
+class StepSpec:
+    origin: str
+    pipeline: str
+    step: str
+    max_batch_size: int
+    per_request: bool
+    implementations: dict[str, Implementation]
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    parameters: dict[str, Any]
+    numpy2: bool
+
+    @property
+    def prefix(self) -> str:
+        """What every message of this step begins with, since Triton names only the ensemble."""
+        return f"[{self.pipeline}.{self.step} {self.origin}]"
+
+    @property
+    def batched(self) -> bool:
+        return self.max_batch_size > 0
+
+
+def load(path: Path) -> StepSpec:
+    written = json.loads(path.read_text(encoding="utf-8"))
+    return StepSpec(
+        origin=written["origin"],
+        pipeline=written["pipeline"],
+        step=written["step"],
+        max_batch_size=written["max_batch_size"],
+        per_request=written.get("batching", "concatenate") == "per_request",
+        implementations={
+            device: Implementation(**entry) for device, entry in written["implementations"].items()
+        },
+        inputs=tuple(_tensor(entry) for entry in written["inputs"]),
+        outputs=tuple(_tensor(entry) for entry in written["outputs"]),
+        parameters=written.get("parameters", {}),
+        numpy2=written.get("numpy2", False),
+    )
+
+
+def _tensor(entry: dict[str, Any]) -> TensorSpec:
+    return TensorSpec(
+        name=entry["name"],
+        dtype=entry["dtype"],
+        shape=tuple(entry["shape"]),
+        optional=entry.get("optional", False),
+        default=entry.get("default"),
+        pad=entry.get("pad"),
+    )
