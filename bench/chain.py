@@ -1,6 +1,6 @@
 """Make a pipeline.yaml of many steps in one chain, to time the compiler with.
 
-    python bench/chain.py 1000 FOLDER
+python bench/chain.py 1000 FOLDER
 """
 
 from __future__ import annotations

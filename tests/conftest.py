@@ -42,6 +42,28 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def flagship_artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the readability pipeline names, untrained: right in signature, wrong in every score."""
+    import numpy
+    import torch
+    import treelite
+    from sklearn.ensemble import RandomForestRegressor
+
+    class Score(torch.nn.Module):
+        def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+            return (input_ids * attention_mask).float().mean(1, keepdim=True)
+
+    folder = tmp_path_factory.mktemp("flagship_artifacts")
+    torch.jit.script(Score()).save(str(folder / "bert.pt"))
+    x = numpy.random.default_rng(0).random((40, 207))
+    forest = RandomForestRegressor(n_estimators=3, max_depth=3, random_state=0).fit(x, x[:, 0])
+    treelite.sklearn.import_model(forest).serialize(folder / "checkpoint.tl")
+    for name in ("tokenizer.json", "words.json"):
+        (folder / name).write_text("{}")
+    return folder
+
+
 def _forests(folder: Path) -> None:
     import lightgbm
     import numpy

@@ -29,33 +29,16 @@ GENERATED = (".pbtxt", "step.json", "manifest.json")
 
 
 @pytest.fixture(scope="module")
-def pipeline(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def pipeline(
+    root: Path, flagship_artifacts: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """The flagship's pipeline.yaml beside small models of the right signatures."""
     folder = tmp_path_factory.mktemp("readability")
     shutil.copy(root / "ensembles/readability/pipeline.yaml", folder)
     for shelf in ("python_models", "conda"):
         (folder / shelf).symlink_to(root / shelf)
-    (folder / "artifacts").mkdir()
-    _models(folder / "artifacts")
+    (folder / "artifacts").symlink_to(flagship_artifacts)
     return folder / "pipeline.yaml"
-
-
-def _models(folder: Path) -> None:
-    import numpy
-    import torch
-    import treelite
-    from sklearn.ensemble import RandomForestRegressor
-
-    class Score(torch.nn.Module):
-        def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-            return (input_ids * attention_mask).float().mean(1, keepdim=True)
-
-    torch.jit.script(Score()).save(str(folder / "bert.pt"))
-    x = numpy.random.default_rng(0).random((40, 207))
-    forest = RandomForestRegressor(n_estimators=3, max_depth=3, random_state=0).fit(x, x[:, 0])
-    treelite.sklearn.import_model(forest).serialize(folder / "checkpoint.tl")
-    (folder / "tokenizer.json").write_text("{}")
-    (folder / "words.json").write_text("{}")
 
 
 @pytest.mark.parametrize("variant", CHOICES)

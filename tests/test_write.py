@@ -173,12 +173,12 @@ def test_a_damaged_manifest_is_refused(tmp_path: Path) -> None:
 WRITER = """
 import sys
 from pathlib import Path
-sys.path[:0] = sys.argv[2:]
+sys.path[:0] = sys.argv[3:]
 from test_write import tree
 from ensemblegen.emit.write import write
 print("ready", flush=True)
-for version in range(1, 10_000):
-    write(tree(version, count=150), Path(sys.argv[1]))
+for version in range(int(sys.argv[2]), 10**9):
+    write(tree(version, count=40), Path(sys.argv[1]))
 """
 
 
@@ -186,24 +186,25 @@ def test_kill_at_any_moment_leaves_a_whole_repository(tmp_path: Path, root: Path
     """SIGKILL a process that writes one version after another: what is there is one version."""
     random.seed(0)
     repository = tmp_path / "r"
-    write(tree(0, count=150), repository)
+    write(tree(0, count=40), repository)
     paths = [str(root / "tests"), str(root / "pipeline")]
     seen = set()
-    for _ in range(12):
+    for start in range(1, 12_001, 1000):
         process = subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(repository), *paths], stdout=subprocess.PIPE
+            [sys.executable, "-c", WRITER, str(repository), str(start), *paths],
+            stdout=subprocess.PIPE,
         )
         assert process.stdout is not None
         process.stdout.readline()
-        time.sleep(random.uniform(0.0, 0.12))
+        time.sleep(random.uniform(0.1, 0.6))
         process.send_signal(signal.SIGKILL)
         process.wait()
         process.stdout.close()
         found = on_disk(repository)
         version = int(found["m0/1/file"].split()[1])
-        assert found == tree(version, count=150)
+        assert found == tree(version, count=40)
         seen.add(version)
-    assert len(seen) > 1, "no kill came after the first write"
+    assert len(seen) > 3, "most kills came before the first write"
     write(tree(1), repository)
     assert [path.name for path in tmp_path.iterdir()] == ["r"], "leftovers of killed runs"
 

@@ -32,23 +32,24 @@ _WIDTH = 90
 
 
 def text(config: Message) -> str:
-    """`config` in protobuf's text format; maps are sorted by key."""
-    return "".join(f"{line}\n" for line in _lines(config, ""))
-
-
-def _lines(message: Message, indent: str) -> Iterator[str]:
+    """`config`, a ModelConfig, in protobuf's text format; maps are sorted by key."""
     fields: dict[str, tuple[FieldDescriptor, Any]]
-    fields = {field.name: (field, value) for field, value in message.ListFields()}
-    for field in message.DESCRIPTOR.fields:
-        if field.name in _EXPLICIT and field.name not in fields:
-            fields[field.name] = (field, getattr(message, field.name))
-    for field, value in sorted(fields.values(), key=_place):
-        yield from _field(field, value, indent)
+    fields = {field.name: (field, value) for field, value in config.ListFields()}
+    for name in _EXPLICIT - fields.keys():
+        fields[name] = (config.DESCRIPTOR.fields_by_name[name], getattr(config, name))
+    lines = [line for field, value in sorted(fields.values(), key=_place)
+             for line in _field(field, value, "")]  # fmt: skip
+    return "\n".join([*lines, ""])
 
 
 def _place(entry: tuple[FieldDescriptor, Any]) -> tuple[int, int]:
     field = entry[0]
     return (_FIRST.index(field.name) if field.name in _FIRST else len(_FIRST)), field.number
+
+
+def _lines(message: Message) -> Iterator[str]:
+    for field, value in message.ListFields():
+        yield from _field(field, value, "")
 
 
 def _field(field: FieldDescriptor, value: Any, indent: str) -> Iterator[str]:
@@ -67,7 +68,7 @@ def _single(field: FieldDescriptor, value: Any, indent: str) -> Iterator[str]:
     if field.message_type is None:
         yield f"{indent}{field.name}: {_scalar(field, value)}"
     else:
-        yield from _block(field.name, list(_lines(value, "")), indent)
+        yield from _block(field.name, list(_lines(value)), indent)
 
 
 def _map(field: FieldDescriptor, value: Any, indent: str) -> Iterator[str]:

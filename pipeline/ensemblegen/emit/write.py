@@ -15,6 +15,7 @@ import os
 import shutil
 import stat
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from ensemblegen.manifest import NAME, Manifest, read
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 _FICLONE = 0x40049409
+_WRITERS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,8 @@ def compare(files: Mapping[str, Content], repository: Path) -> Changes:
         shown = ", ".join(foreign[:3]) + (", ..." if len(foreign) > 3 else "")
         message = f"{repository} holds files that ensemblegen did not write: {shown}"
         raise InputError([Problem("E601", message, hint="move them away, or compile elsewhere")])
-    same = {path for path in present & set(files) if _is_same(path, files[path], repository, old)}
+    comparer = _Comparer(repository, old)
+    same = {path for path in present & set(files) if comparer.is_same(path, files[path])}
     return Changes(
         added=tuple(sorted(set(files) - present)),
         changed=tuple(sorted((set(files) & present) - same)),
@@ -108,40 +111,77 @@ def _walk(repository: Path) -> Iterator[str]:
             yield name if inner == "." else f"{inner}/{name}"
 
 
-def _is_same(path: str, content: Content, repository: Path, old: Manifest | None) -> bool:
-    file = f"{repository}/{path}"
-    status = os.lstat(file)
-    if not stat.S_ISREG(status.st_mode) or status.st_size != size(content):
-        return False
-    if isinstance(content, Linked):
-        known = old.files.get(path) if old else None
-        return known is not None and known.sha256 == content.sha256
-    with open(file, "rb") as there:  # noqa: PTH123
-        return there.read() == content
+class _Comparer:
+    """Tells whether a file on the disk is what it should be; reads each inode once."""
+
+    def __init__(self, repository: Path, old: Manifest | None) -> None:
+        self._repository = str(repository)
+        self._old = old
+        self._read: dict[int, bytes] = {}
+
+    def is_same(self, path: str, content: Content) -> bool:
+        file = f"{self._repository}/{path}"
+        status = os.lstat(file)
+        if not stat.S_ISREG(status.st_mode) or status.st_size != size(content):
+            return False
+        if isinstance(content, Linked):
+            known = self._old.files.get(path) if self._old else None
+            return known is not None and known.sha256 == content.sha256
+        if status.st_ino not in self._read:
+            with open(file, "rb") as there:  # noqa: PTH123
+                self._read[status.st_ino] = there.read()
+        return self._read[status.st_ino] == content
 
 
 def _replace(files: Mapping[str, Content], target: Path, unchanged: set[str]) -> None:
     staging = target.with_name(f".{target.name}.ensemblegen-{os.getpid()}")
     staging.mkdir()
-    # Plain strings from here on: thousands of Path objects would cost more than the system calls.
-    new, old = str(staging), str(target)
-    written: dict[bytes, str] = {}
+    models: dict[str, list[str]] = {}
+    for path in files:
+        models.setdefault(path.partition("/")[0], []).append(path)
+    builder = _Builder(files, unchanged, str(target), str(staging))
     try:
-        for folder in sorted({path.rpartition("/")[0] for path in files}):
-            os.makedirs(f"{new}/{folder}", mode=0o755, exist_ok=True)  # noqa: PTH103
-        for path, content in files.items():
-            place = f"{new}/{path}"
-            if path in unchanged and _link(f"{old}/{path}", place):
-                continue
-            if isinstance(content, Linked):
-                _take(content.path, place)
-            # Every Python step carries the same runtime: one file on the disk serves them all.
-            elif not (content in written and _link(written[content], place)):
-                _put(content, place)
-                written.setdefault(content, place)
+        # Making files is waiting for the file system: a few threads wait for each other less.
+        with ThreadPoolExecutor(_WRITERS) as writers:
+            list(writers.map(builder.build, models.values(), chunksize=1))
         _swap(staging, target)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+class _Builder:
+    """Builds a tree in `new` out of contents and of what stays the same in `old`.
+
+    Places are plain strings: thousands of Path objects would cost more than the system calls.
+    """
+
+    def __init__(
+        self, files: Mapping[str, Content], unchanged: set[str], old: str, new: str
+    ) -> None:
+        self._files = files
+        self._unchanged = unchanged
+        self._old = old
+        self._new = new
+        self._written: dict[bytes, str] = {}
+
+    def build(self, paths: list[str]) -> None:
+        for folder in sorted({path.rpartition("/")[0] for path in paths}):
+            os.makedirs(f"{self._new}/{folder}", mode=0o755, exist_ok=True)  # noqa: PTH103
+        for path in paths:
+            self._file(path, self._files[path])
+
+    def _file(self, path: str, content: Content) -> None:
+        place = f"{self._new}/{path}"
+        if path in self._unchanged and _link(f"{self._old}/{path}", place):
+            return
+        if isinstance(content, Linked):
+            _take(content.path, place)
+            return
+        # Every Python step carries the same runtime: one file on the disk serves them all.
+        twin = self._written.get(content)
+        if twin is None or not _link(twin, place):
+            _put(content, place)
+            self._written.setdefault(content, place)
 
 
 def _put(content: bytes, place: str) -> None:

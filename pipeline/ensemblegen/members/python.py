@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 RUNTIME = FilePath(__file__).resolve().parent.parent / "runtime"
 _RESERVED = frozenset({
-    "assets", "cudf", "cuml", "cupy", "ensemblegen_runtime", "model", "numpy", "tokenizers", "torch",
-    "transformers", "triton_python_backend_utils", *sys.stdlib_module_names,
+    "assets", "cudf", "cuml", "cupy", "ensemblegen_runtime", "model", "numpy", "tokenizers",
+    "torch", "transformers", "triton_python_backend_utils", *sys.stdlib_module_names,
 })  # fmt: skip
 """Names that the version folder needs for itself, or that a step may want to import."""
 

@@ -1,0 +1,147 @@
+"""Exit codes, JSON and help: what scripts and people rely on."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ensemblegen import __version__
+from ensemblegen.cli.app import COMMANDS, main
+
+GOOD = """\
+ensemblegen: 1
+name: p
+inputs: {x: {dtype: fp32, shape: [4]}}
+steps:
+  a:
+    python: s.py
+    inputs: {x: x}
+    outputs: {y: {dtype: fp32, shape: [4]}}
+outputs: {Y: a.y}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "s.py").write_text("def s(x):\n    return x\n")
+    (tmp_path / "pipeline.yaml").write_text(GOOD)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(*words: str) -> int:
+    with pytest.raises(SystemExit) as left:
+        main(list(words))
+    assert isinstance(left.value.code, int)
+    return left.value.code
+
+
+@pytest.mark.parametrize("command", [each.__name__ for each in COMMANDS])
+def test_every_command_has_help_with_an_example(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(command, "--help") == 0
+    assert f"Example: ensemblegen {command}" in " ".join(capsys.readouterr().out.split())
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--version") == 0
+    assert capsys.readouterr().out == f"ensemblegen {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "words", [("nonsense",), ("check",), ("compile", "pipeline.yaml", "--device", "tpu")]
+)
+def test_usage_is_2(folder: Path, words: tuple[str, ...]) -> None:
+    assert run(*words) == 2
+
+
+def test_device_and_profile_exclude_each_other(folder: Path) -> None:
+    assert run("compile", "pipeline.yaml", "--device", "cpu", "--profile", "x") == 2
+
+
+def test_compile_in_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def told(*more: str) -> dict[str, Any]:
+        assert run("compile", "pipeline.yaml", "--format", "json", *more) == 0
+        value: dict[str, Any] = json.loads(capsys.readouterr().out)
+        return value
+
+    first = told()
+    assert first["ok"]
+    assert first["repository"] == "build/repository"
+    assert "p_a/config.pbtxt" in first["added"]
+    assert told()["added"] == []
+
+
+def test_dry_run_writes_nothing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("compile", "pipeline.yaml", "--dry-run") == 0
+    assert "+ p_a/config.pbtxt" in capsys.readouterr().out
+    assert not (folder / "build").exists()
+
+
+def test_check_says_whether_it_is_stale(folder: Path) -> None:
+    assert run("compile", "pipeline.yaml", "--check") == 1
+    assert run("compile", "pipeline.yaml") == 0
+    assert run("compile", "pipeline.yaml", "--check") == 0
+    assert run("compile", "pipeline.yaml", "--check", "--device", "gpu") == 1
+    (folder / "s.py").write_text("def s(x):\n    return x + 1\n")
+    assert run("compile", "pipeline.yaml", "--check") == 1
+
+
+def test_problems_in_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "pipeline.yaml").write_text(GOOD.replace("a.y", "a.z"))
+    assert run("check", "pipeline.yaml", "--format", "json") == 1
+    (problem,) = json.loads(capsys.readouterr().out)["problems"]
+    assert problem["code"] == "E202"
+    assert (problem["line"], problem["column"], problem["end_column"]) == (9, 14, 17)
+    assert problem["hint"]
+
+
+def test_markup_in_the_authors_text_is_text(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "pipeline.yaml").write_text(GOOD.replace("a.y", '"[bold]a[/bold].y\\\\"'))
+    assert run("check", "pipeline.yaml") == 1
+    assert "[bold]a[/bold].y" in capsys.readouterr().err
+
+
+def test_nothing_heavy_is_imported_for_help(root: Path) -> None:
+    code = (
+        "import sys\n"
+        "from ensemblegen.cli.app import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit: pass\n"
+        "heavy = {'torch', 'numpy', 'pydantic', 'yaml', 'google.protobuf', 'grpc', 'tritonclient', 'rich'}\n"
+        "print('loaded:', sorted(heavy & set(sys.modules)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PYTHONPATH": str(root / "pipeline"), "PATH": "/usr/bin:/bin"},
+    )
+    assert "loaded: []" in done.stdout
+
+
+def test_compiling_imports_no_framework(folder: Path, root: Path) -> None:
+    code = (
+        "import sys\n"
+        "from ensemblegen.cli.app import main\n"
+        "try:\n    main(['compile', 'pipeline.yaml'])\nexcept SystemExit: pass\n"
+        "heavy = {'torch', 'numpy', 'grpc', 'treelite', 'tritonclient.grpc'}\n"
+        "print('loaded:', sorted(heavy & set(sys.modules)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PYTHONPATH": str(root / "pipeline"), "PATH": "/usr/bin:/bin"},
+    )
+    assert "loaded: []" in done.stdout
+    assert (folder / "build/repository/manifest.json").exists()

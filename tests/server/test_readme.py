@@ -1,0 +1,48 @@
+"""README.md is true: its files are written, its commands run, its output is what comes out."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from ensemblegen.cli.app import main
+
+
+@pytest.fixture
+def readme(root: Path) -> str:
+    return (root / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_example_runs(
+    readme: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, body in re.findall(r"<!-- file: (\S+) -->\n```\w+\n(.*?)```", readme, re.DOTALL):
+        (tmp_path / name).write_text(body, encoding="utf-8")
+    (session,) = re.findall(r"<!-- run -->\n```console\n(.*?)```", readme, re.DOTALL)
+    commands = re.findall(r"^\$ ensemblegen (.*)\n((?:(?!\$ ).*\n)*)", session, re.MULTILINE)
+    assert len(commands) == 2
+    for command, expected in commands:
+        with pytest.raises(SystemExit) as left:
+            main(shlex.split(command))
+        assert left.value.code == 0
+        assert capsys.readouterr().out == expected
+
+
+def test_the_commands_of_the_table_exist(readme: str, capsys: pytest.CaptureFixture[str]) -> None:
+    from ensemblegen.cli.app import COMMANDS
+
+    listed = re.findall(r"^\| `(\w+)", readme, re.MULTILINE)
+    assert listed == [command.__name__ for command in COMMANDS]
+
+
+def test_the_links_lead_somewhere(readme: str, root: Path) -> None:
+    links = re.findall(r"\]\((?!http)([^)#]+)", readme)
+    assert links
+    assert [link for link in links if not (root / link).exists()] == []

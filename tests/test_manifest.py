@@ -1,0 +1,77 @@
+"""What a manifest says survives being written and read; a damaged one is told as such."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ensemblegen.errors import InputError
+from ensemblegen.manifest import (
+    Manifest,
+    ManifestFile,
+    ManifestModel,
+    ManifestTensor,
+    from_json,
+    read,
+    to_json,
+)
+from ensemblegen.types import DType
+
+MANIFEST = Manifest(
+    ensemblegen="0.1.0",
+    pipeline="readability",
+    source="pipeline.yaml",
+    target="24.10",
+    device="cpu",
+    max_batch_size=64,
+    inputs=(
+        ManifestTensor("excerpt", DType.STRING, (1,)),
+        ManifestTensor("weight", DType.FP32, (1,), optional=True, default=0.5),
+        ManifestTensor("extra", DType.FP32, ("tokens", -1), optional=True),
+    ),
+    outputs=(ManifestTensor("SCORE", DType.FP32, (1,)),),
+    models=(ManifestModel("r_bert", "bert", "libtorch", "pytorch", "cpu", 2, "pipeline.yaml:20"),),
+    files={"readability/config.pbtxt": ManifestFile("ab", 3)},
+)
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text(json.dumps(to_json(MANIFEST)))
+    assert read(tmp_path) == MANIFEST
+
+
+def test_only_optional_inputs_have_a_default() -> None:
+    written = to_json(MANIFEST)["inputs"]
+    assert ["default" in tensor for tensor in written] == [False, True, True]
+    assert written[2]["default"] is None
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"pipeline": None, "inputs": 3}, "is damaged"),
+        ({"max_batch_size": "many"}, "is damaged"),
+        ({"outputs": [{"name": "a", "dtype": "FP32", "shape": [1]}]}, "FP32"),
+        ({"outputs": [{"name": "a", "dtype": "fp32", "shape": [1.5]}]}, "not a size"),
+        ({"outputs": [{"name": "a", "dtype": "fp32"}]}, "no 'shape'"),
+    ],
+)
+def test_damaged(change: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        from_json(to_json(MANIFEST) | change)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "null", "3", "{", "{}"])
+def test_anything_else_is_damaged(tmp_path: Path, text: str) -> None:
+    (tmp_path / "manifest.json").write_text(text)
+    with pytest.raises(InputError, match=r"manifest\.json"):
+        read(tmp_path)
+
+
+def test_there_is_none(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is not a compiled repository"):
+        read(tmp_path)
+    with pytest.raises(InputError, match="there is no folder"):
+        read(tmp_path / "absent")
