@@ -26,6 +26,8 @@ CODES = {
     "E210": "an output only repeats an input",
     "E211": "an output has the name of an input",
     "E212": "an optional input feeds a required one",
+    "E213": "an example does not fit the pipeline",
+    "E214": "there is nothing to test",
     "E301": "element types differ along an edge",
     "E302": "shapes differ along an edge",
     "E303": "a size has two values",

@@ -18,7 +18,7 @@ from ensemblegen.errors import Problem, Span
 from ensemblegen.members import KINDS, Kind, Port, Signature, Site
 from ensemblegen.sizes import Sizes
 from ensemblegen.source import Document
-from ensemblegen.spec import InputSpec, PipelineSpec, StepSpec
+from ensemblegen.spec import Example, InputSpec, PipelineSpec, StepSpec
 from ensemblegen.targets import Target
 from ensemblegen.types import Tensor
 
@@ -108,6 +108,7 @@ class Graph:
     config: Mapping[str, Any]
     """The author's own fields for the ensemble's ModelConfig."""
     target: Target
+    examples: tuple[Example, ...]
 
     def tensor(self, source: Source) -> Tensor | None:
         """The declared type of what comes from `source`; None if there is no such thing."""
@@ -160,6 +161,7 @@ def build(document: Document, pipeline: PipelineSpec) -> tuple[Graph, list[Probl
         _sizes(entries, nodes),
         pipeline.config,
         Target(pipeline.target),
+        tuple(pipeline.examples),
     )
     return graph, problems
 

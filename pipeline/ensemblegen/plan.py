@@ -14,7 +14,7 @@ from typing import Any
 from ensemblegen.graph import Export, Graph, Node, Source
 from ensemblegen.members import Kind, Port
 from ensemblegen.placement import Devices, Placement
-from ensemblegen.spec import Device, DynamicBatching, PipelineSpec
+from ensemblegen.spec import Device, DynamicBatching, Example, PipelineSpec
 from ensemblegen.targets import Target
 from ensemblegen.types import Tensor
 
@@ -92,6 +92,7 @@ class Plan:
     devices: Devices
     variants: Mapping[str, Devices]
     config: Mapping[str, Any]
+    examples: tuple[Example, ...]
 
 
 def make(graph: Graph, pipeline: PipelineSpec, placement: Placement) -> Plan:
@@ -116,6 +117,7 @@ def make(graph: Graph, pipeline: PipelineSpec, placement: Placement) -> Plan:
         devices=placement.devices,
         variants=placement.variants,
         config=pipeline.config,
+        examples=graph.examples,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 from ensemblegen.check.batching import batching
 from ensemblegen.check.defaults import defaults
+from ensemblegen.check.examples import examples
 from ensemblegen.check.fields import fields
 from ensemblegen.check.optional import optional
 from ensemblegen.check.order import order
@@ -17,7 +18,17 @@ from ensemblegen.graph import Graph
 
 Rule = Callable[[Graph], Iterable[Problem]]
 
-RULES: tuple[Rule, ...] = (references, order, use, optional, defaults, tensors, batching, fields)
+RULES: tuple[Rule, ...] = (
+    references,
+    order,
+    use,
+    optional,
+    defaults,
+    tensors,
+    batching,
+    fields,
+    examples,
+)
 
 
 def run(graph: Graph) -> list[Problem]:

@@ -57,7 +57,9 @@ def _scalar_fits(value: Any, dtype: DType) -> bool:
     if dtype in (DType.FP16, DType.FP32, DType.FP64, DType.BF16):
         return isinstance(value, (int, float))
     bits = (dtype.size or 0) * 8
-    low, high = (0, 2**bits) if dtype.value.startswith("u") else (-(2 ** (bits - 1)), 2 ** (bits - 1))
+    low, high = (
+        (0, 2**bits) if dtype.value.startswith("u") else (-(2 ** (bits - 1)), 2 ** (bits - 1))
+    )
     return isinstance(value, int) and low <= value < high
 
 

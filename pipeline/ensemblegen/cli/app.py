@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import typer
 
 from ensemblegen import __version__
-from ensemblegen.cli import check, compile, doctor, infer, schema, serve
+from ensemblegen.cli import check, compile, doctor, infer, schema, serve, test
 from ensemblegen.cli.render import Format, print_error
 from ensemblegen.errors import EnsemblegenError
 
@@ -18,6 +18,7 @@ COMMANDS: tuple[Callable[..., Any], ...] = (
     compile.compile,
     serve.serve,
     infer.infer,
+    test.test,
     doctor.doctor,
     schema.schema,
 )

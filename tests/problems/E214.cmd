@@ -1,0 +1,1 @@
+test good.yaml
