@@ -225,6 +225,8 @@ def _order(nodes: Mapping[str, Node]) -> tuple[tuple[str, ...], tuple[str, ...]]
 def _sizes(entries: Mapping[str, Entry], nodes: Mapping[str, Node]) -> Sizes:
     sizes = Sizes()
     for node in nodes.values():
+        for one, other in node.signature.same if node.signature else ():
+            sizes.unify(one, other, (node.name, node.name), node.span)
         for link in node.links:
             given = _tensor(link.source, entries, nodes)
             port = node.port(link)

@@ -80,7 +80,9 @@ def _is_map(field: FieldDescriptor) -> bool:
 
 def _faults(fields: Any, kind: Descriptor, at: tuple[str | int, ...]) -> Iterator[Fault]:
     if not isinstance(fields, Mapping):
-        yield at, f"{kind.name} is a mapping of fields", None
+        only = kind.fields[0].name if len(kind.fields) == 1 else None
+        hint = f"write {{{only}: ...}}" if only else None
+        yield at, f"{kind.name} is a mapping of fields", hint
         return
     known = {field.name: field for field in kind.fields}
     known |= {field.json_name: field for field in kind.fields}

@@ -111,7 +111,9 @@ def _syntax_problem(error: yaml.MarkedYAMLError, path: str, text: str) -> Proble
     span = Span(path, mark.line + 1, mark.column + 1, mark.column + 2) if mark else None
     words = ", ".join(part for part in (error.context, error.problem) if part)
     line = text.splitlines()[mark.line] if mark and mark.line < len(text.splitlines()) else ""
-    hint = "indent with spaces, not tabs" if "\t" in line[: len(line) - len(line.lstrip())] else None
+    hint = (
+        "indent with spaces, not tabs" if "\t" in line[: len(line) - len(line.lstrip())] else None
+    )
     return Problem("E102", f"not YAML: {words or error}", span, hint)
 
 

@@ -109,3 +109,11 @@ def shape_text(shape: Shape) -> str:
 def triton_dims(shape: Shape) -> list[int]:
     """Dims as config.pbtxt has them: every size that is not fixed is -1."""
     return [dim if isinstance(dim, int) else ANY for dim in shape]
+
+
+def compatible(one: Shape, other: Shape) -> bool:
+    """Equal rank, and no axis with two different numbers; names and -1 may be any size."""
+    return len(one) == len(other) and all(
+        a == b or ANY in (a, b) or isinstance(a, str) or isinstance(b, str)
+        for a, b in zip(one, other, strict=True)
+    )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from ensemblegen.errors import Problem
 from ensemblegen.graph import Edge, Graph
-from ensemblegen.types import Shape, Tensor, shape_text
+from ensemblegen.types import Tensor, compatible, shape_text
 
 
 def tensors(graph: Graph) -> Iterator[Problem]:
@@ -31,7 +31,7 @@ def _agreement(edge: Edge, given: Tensor, wanted: Tensor) -> Iterator[Problem]:
     ends = f"'{edge.link.source}' is {given}, but '{edge.node.name}.{edge.link.name}' is {wanted}"
     if given.dtype is not wanted.dtype:
         yield Problem("E301", ends, edge.link.span, f"cast to {wanted.dtype} where it is made")
-    elif not _compatible(given.shape, wanted.shape):
+    elif not compatible(given.shape, wanted.shape):
         ranks = len(given.shape), len(wanted.shape)
         hint = (
             "shapes are per item: the batch axis is not part of them"
@@ -39,14 +39,6 @@ def _agreement(edge: Edge, given: Tensor, wanted: Tensor) -> Iterator[Problem]:
             else f"'{edge.node.name}' takes {shape_text(wanted.shape)} and nothing else"
         )
         yield Problem("E302", ends, edge.link.span, hint)
-
-
-def _compatible(one: Shape, other: Shape) -> bool:
-    """Equal rank, and no axis with two different numbers; symbols are the conflicts' concern."""
-    return len(one) == len(other) and all(
-        a == b or not (isinstance(a, int) and isinstance(b, int)) or -1 in (a, b)
-        for a, b in zip(one, other, strict=True)
-    )
 
 
 def _carried(edge: Edge, tensor: Tensor) -> Iterator[Problem]:

@@ -18,7 +18,7 @@ from ensemblegen.errors import Problem
 from ensemblegen.source import At, Document
 from ensemblegen.spec import DEVICES, Device, PipelineSpec, StepSpec
 from ensemblegen.targets import Target
-from ensemblegen.types import DType, Tensor
+from ensemblegen.types import DType, Shape, Tensor
 
 if TYPE_CHECKING:
     from ensemblegen.plan import Member
@@ -49,6 +49,8 @@ class Signature:
     inputs: Mapping[str, Port]
     outputs: Mapping[str, Port]
     artifact: Any = None
+    same: tuple[tuple[Shape, Shape], ...] = ()
+    """Shapes of one tensor that is declared twice: their sizes are one."""
 
 
 @dataclass(frozen=True)

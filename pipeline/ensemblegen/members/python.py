@@ -20,7 +20,7 @@ from ensemblegen.members.stamp import stamped
 from ensemblegen.members.step_source import Arrays, EntryError, PerDevice, StepSource
 from ensemblegen.spec import DEVICES, Device, Path, StepSpec, TensorSpec
 from ensemblegen.targets import Target
-from ensemblegen.types import DType, Shape, Tensor
+from ensemblegen.types import DType, Shape, Tensor, compatible
 
 if TYPE_CHECKING:
     from ensemblegen.plan import Member, MemberTensor
@@ -102,7 +102,7 @@ class Python(Kind):
         artifact = _Artifact(
             implementations, {**defaults, **step.parameters}, assets, step.batching, environment
         )
-        return Signature(inputs, outputs, artifact)
+        return Signature(inputs, outputs, artifact, _declared_twice(step, described, site))
 
     def devices(self, step: PythonSpec, signature: Signature) -> tuple[Device, ...]:
         implementations = signature.artifact.implementations
@@ -113,8 +113,11 @@ class Python(Kind):
         return artifact.environment
 
     def parameters(self, member: Member, device: Device, target: Target) -> dict[str, str]:
+        artifact: _Artifact = member.artifact
+        if device == "cpu" or artifact.implementations[device].arrays == "numpy":
+            return {}
         # Without this the backend copies every input to the host before the step sees it.
-        return {"FORCE_CPU_ONLY_INPUT_TENSORS": "no"} if device == "gpu" else {}
+        return {"FORCE_CPU_ONLY_INPUT_TENSORS": "no"}
 
     def files(self, member: Member) -> Iterator[tuple[str, Content]]:
         artifact: _Artifact = member.artifact
@@ -273,20 +276,36 @@ def _outputs(step: PythonSpec, described: StepSource | None, site: Site) -> dict
         message = f"step '{site.name}' must declare its outputs"
         hint = "add `outputs: {name: {dtype: fp32, shape: [1]}}` here or in its step.yaml"
         site.key_problem("E305", message, hint=hint)
+    written = {name: Port(name, name, _tensor(spec, "")) for name, spec in step.outputs.items()}
     if file is None or described is None:
-        return {name: Port(name, name, _tensor(spec, "")) for name, spec in step.outputs.items()}
-    for name in step.outputs:
-        if name not in file.outputs:
+        return written
+    own = {name: Port(name, name, _tensor(spec, site.name)) for name, spec in file.outputs.items()}
+    for name in written:
+        if name not in own:
             message = f"'{name}' is no output of {described.package}"
-            site.key_problem(
-                "E407", message, "outputs", name, hint=did_you_mean(name, file.outputs)
-            )
-    return {
-        name: Port(name, name, _tensor(step.outputs[name], ""))
-        if name in step.outputs
-        else Port(name, name, _tensor(spec, site.name))
+            site.key_problem("E407", message, "outputs", name, hint=did_you_mean(name, own))
+        elif not _agree(step.outputs[name], file.outputs[name]):
+            says = Tensor(file.outputs[name].dtype, tuple(file.outputs[name].shape))
+            message = f"step.yaml of {described.package} says {says} for '{name}'"
+            site.problem("E407", message, "outputs", name, hint="leave it out, or correct either")
+    return {**own, **{name: port for name, port in written.items() if name in own}}
+
+
+def _agree(one: TensorSpec, other: TensorSpec) -> bool:
+    return one.dtype is other.dtype and compatible(tuple(one.shape), tuple(other.shape))
+
+
+def _declared_twice(
+    step: PythonSpec, described: StepSource | None, site: Site
+) -> tuple[tuple[Shape, Shape], ...]:
+    file = described.file if described else None
+    if file is None:
+        return ()
+    return tuple(
+        (_tensor(step.outputs[name], "").shape, _tensor(spec, site.name).shape)
         for name, spec in file.outputs.items()
-    }
+        if name in step.outputs
+    )
 
 
 def _step_json(member: Member, artifact: _Artifact) -> bytes:

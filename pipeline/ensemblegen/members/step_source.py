@@ -15,9 +15,10 @@ from pydantic import Field, StrictFloat, StrictInt, ValidationError
 
 from ensemblegen import source
 from ensemblegen.errors import InputError, Span, did_you_mean
+from ensemblegen.form import problems_of
 from ensemblegen.members.stamp import stamped
 from ensemblegen.source import Document
-from ensemblegen.spec import Device, InputSpec, Name, Node, TensorSpec, problems_of
+from ensemblegen.spec import Device, InputSpec, Name, Node, TensorSpec
 
 Arrays = Literal["numpy", "cupy", "torch"]
 
