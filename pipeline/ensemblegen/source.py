@@ -110,10 +110,9 @@ def _syntax_problem(error: yaml.MarkedYAMLError, path: str, text: str) -> Proble
     mark = error.problem_mark or error.context_mark
     span = Span(path, mark.line + 1, mark.column + 1, mark.column + 2) if mark else None
     words = ", ".join(part for part in (error.context, error.problem) if part)
-    line = text.splitlines()[mark.line] if mark and mark.line < len(text.splitlines()) else ""
-    hint = (
-        "indent with spaces, not tabs" if "\t" in line[: len(line) - len(line.lstrip())] else None
-    )
+    line = (text.splitlines()[mark.line :] or [""])[0] if mark else ""
+    indented_by_tab = "\t" in line[: len(line) - len(line.lstrip())]
+    hint = "indent with spaces, not tabs" if indented_by_tab else None
     return Problem("E102", f"not YAML: {words or error}", span, hint)
 
 
