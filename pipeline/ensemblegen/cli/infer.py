@@ -1,0 +1,270 @@
+"""ensemblegen infer: call a pipeline, on a running server or on one started for the call."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ensemblegen.cli.render import (
+    Format,
+    console,
+    print_json,
+    print_problems,
+    problem_json,
+    stderr_console,
+)
+from ensemblegen.cli.serve import (
+    DeviceOption,
+    EngineOption,
+    LogOption,
+    ServerOption,
+    TimeoutOption,
+    interface_of,
+    started,
+    target_of,
+)
+from ensemblegen.client.interface import Protocol
+from ensemblegen.engine.locate import Choice
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from ensemblegen.client.interface import Interface
+    from ensemblegen.client.rows import Row
+    from ensemblegen.client.session import Result, Session
+    from ensemblegen.engine.server import Options
+
+_SHOWN = 50
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where to call: a URL, or a repository to serve for the call."""
+
+    repository: Path | None
+    url: str | None
+    model: str | None
+    protocol: Protocol
+    options: Options
+
+
+def infer(
+    repository: Annotated[
+        Path | None, typer.Argument(help="The repository to call, or use --url.")
+    ] = None,
+    input: Annotated[
+        list[str] | None,
+        typer.Option("--input", "-i", help="name=value, or name=@file; once an input."),
+    ] = None,
+    file: Annotated[
+        str | None,
+        typer.Option("--file", "-f", help="Rows: a .jsonl or .csv file; - for JSON lines."),
+    ] = None,
+    url: Annotated[str | None, typer.Option(help="host:port of a running server.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="The model to call, if not the pipeline.")
+    ] = None,
+    protocol: Annotated[Protocol, typer.Option(help="What to talk.")] = Protocol.http,
+    batch: Annotated[int, typer.Option(min=1, help="Rows in one request.")] = 1,
+    concurrency: Annotated[int, typer.Option(min=1, help="Requests in flight.")] = 16,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write results there, as JSON lines.")
+    ] = None,
+    engine: EngineOption = Choice.auto,
+    server: ServerOption = None,
+    device: DeviceOption = None,
+    timeout: TimeoutOption = 300.0,
+    log_file: LogOption = None,
+    format: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.human,
+) -> None:
+    """Call a pipeline with one row of values, or with every row of a file.
+
+    Example: ensemblegen infer build/repository --input excerpt="The cat sat on the mat."
+
+    Without --url a server is started for the call. A row that fails does not stop the others;
+    the exit code is then 1.
+    """
+    from ensemblegen.client.session import Load
+    from ensemblegen.engine.server import Options
+
+    _require_usage(repository, url, input, file)
+    given = _rows(repository if model is None else None, input or [], file)
+    options = Options(
+        engine=engine,
+        server=server,
+        target=target_of(repository) if repository is not None else "",
+        profile=device,
+        log_file=log_file,
+        timeout=timeout,
+    )
+    place = _Place(repository, url, model, protocol, options)
+    load = Load(batch, concurrency, timeout)
+    with _session(place) as (session, interface):
+        results = session.infer(interface, given, load)
+        if output is not None:
+            failed = _write(results, output)
+        elif format is Format.json:
+            failed = _print_json(results)
+        else:
+            failed = _print(results, single=file is None)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _require_usage(
+    repository: Path | None, url: str | None, input: list[str] | None, file: str | None
+) -> None:
+    if repository is None and url is None:
+        raise typer.BadParameter("give a repository, or --url of a running server")
+    if (input is None) == (file is None):
+        raise typer.BadParameter("give the values with --input, or the rows with --file")
+
+
+def _rows(repository: Path | None, input: list[str], file: str | None) -> Iterator[Row]:
+    """The rows; a single one is checked before a server is started for it."""
+    from ensemblegen import manifest
+    from ensemblegen.client import rows
+    from ensemblegen.client.interface import Interface
+    from ensemblegen.client.tensors import arrays
+
+    if file is not None:
+        rows.require_readable(file)
+        return rows.from_file(file)
+    row = rows.from_arguments(input)
+    if repository is not None and (repository / manifest.NAME).is_file():
+        arrays(Interface.of(manifest.read(repository)), row)
+    return iter([row])
+
+
+@contextlib.contextmanager
+def _session(place: _Place) -> Iterator[tuple[Session, Interface]]:
+    from ensemblegen import manifest
+    from ensemblegen.client.interface import Interface
+    from ensemblegen.client.session import Session
+
+    if place.url is not None:
+        with Session(place.url, place.protocol) as session:
+            if place.model is None and place.repository is not None:
+                yield session, Interface.of(manifest.read(place.repository))
+            else:
+                yield session, session.interface(place.model or _only(session))
+        return
+    assert place.repository is not None  # noqa: S101 - required above
+    with started(place.repository, place.options) as server:
+        interface = interface_of(place.repository, server, place.model)
+        url = server.http if place.protocol is Protocol.http else server.grpc
+        with Session(url, place.protocol) as session:
+            yield session, interface or session.interface(_only(session))
+
+
+def _only(session: Session) -> str:
+    """The one model that can be meant; otherwise the user has to say."""
+    from ensemblegen.errors import InputError, Problem
+
+    models = session.models()
+    candidates = models if len(models) == 1 else session.ensembles()
+    if len(candidates) == 1:
+        return candidates[0]
+    known = ", ".join(models) or "none"
+    problem = Problem("E704", "which model is meant?", hint=f"--model NAME; there are: {known}")
+    raise InputError([problem])
+
+
+def _print(results: Iterator[Result], *, single: bool) -> int:
+    from rich.table import Table
+
+    from ensemblegen.errors import InputError
+
+    failed = count = 0
+    table = Table()
+    for result in results:
+        count += 1
+        if result.ok:
+            _add(table, result)
+        elif single:
+            raise InputError(result.problems)
+        else:
+            failed += 1
+            print_problems(result.problems)
+    _draw(table, single=single)
+    if count - failed > _SHOWN:
+        left = count - failed - _SHOWN
+        console().print(f"and {left} more: --output FILE.jsonl writes them all")
+    if failed:
+        stderr_console().print(f"{failed} of {count} rows failed")
+    return failed
+
+
+def _add(table: Table, result: Result) -> None:
+    from ensemblegen.client.tensors import jsonable
+
+    if not table.columns:
+        table.add_column("row", justify="right")
+        for name in result.outputs:
+            table.add_column(name)
+    if table.row_count < _SHOWN:
+        cells = [_cell(jsonable(array)) for array in result.outputs.values()]
+        table.add_row(str(result.index + 1), *cells)
+
+
+def _draw(table: Table, *, single: bool) -> None:
+    out = console()
+    if single:
+        for column in table.columns[1:]:
+            out.print(f"[bold]{column.header}[/]  {next(iter(column.cells))}")
+    elif table.columns:
+        out.print(table)
+
+
+def _cell(value: Any) -> str:
+    from rich.markup import escape
+
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return escape(text if len(text) <= 500 else f"{text[:497]}...")
+
+
+def _print_json(results: Iterator[Result]) -> int:
+    shown = [_line(result) for result in results]
+    failed = sum("problems" in line for line in shown)
+    print_json({"ok": not failed, "results": shown})
+    return failed
+
+
+def _write(results: Iterator[Result], path: Path) -> int:
+    """One line a row, in the order of the rows; the file is there when all of it is."""
+    failed = count = 0
+    with _atomic(path) as file:
+        for result in results:
+            count += 1
+            failed += not result.ok
+            file.write(json.dumps(_line(result), ensure_ascii=False) + "\n")
+    note = f"{count} rows written to {path}" + (f", {failed} failed" if failed else "")
+    stderr_console().print(note, markup=False)
+    return failed
+
+
+def _line(result: Result) -> dict[str, Any]:
+    from ensemblegen.client.tensors import jsonable
+
+    if not result.ok:
+        problems = [problem_json(problem) for problem in result.problems]
+        return {"row": result.index + 1, "problems": problems}
+    outputs = {name: jsonable(array) for name, array in result.outputs.items()}
+    return {"row": result.index + 1, "outputs": outputs}
+
+
+@contextlib.contextmanager
+def _atomic(path: Path) -> Iterator[IO[str]]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+        written = Path(folder, path.name)
+        with written.open("w", encoding="utf-8") as file:
+            yield file
+        written.replace(path)

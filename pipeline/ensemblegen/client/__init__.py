@@ -1,0 +1,1 @@
+"""Calling a running server: values from people's words, requests, results row by row."""

@@ -1,0 +1,1 @@
+"""A real tritonserver on this machine: find it, start it, watch it, stop it."""

@@ -1,0 +1,182 @@
+"""What the embedded server needs around it: a backend directory, and an environment to run in."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from ensemblegen.engine import machine
+from ensemblegen.engine.locate import Engine
+from ensemblegen.engine.repository import Repository
+from ensemblegen.errors import MachineError
+
+_STAND_INS = Path(__file__).parent / "backends"
+_INSTALL = "pip install 'ensemblegen[local]'"
+_MODULES = {"pytorch": "torch", "fil": "treelite"}
+"""What a stand-in backend imports, by the name of the backend."""
+
+STUBS = ("3.8", "3.9", "3.10", "3.11", "3.12")
+"""Python versions that have both a stub in the wheel and a numpy 1.x."""
+
+
+def stand_ins() -> frozenset[str]:
+    return frozenset(each.parent.name for each in _STAND_INS.glob("*/model.py"))
+
+
+def require(engine: Engine, repository: Repository) -> None:
+    """Refuse what is known to fail, or to answer garbage, before anything is started."""
+    _require_backends(engine, repository)
+    _require_stub(engine)
+    _require_numpy()
+    if machine.libpython() is None:
+        raise MachineError(
+            f"this Python has no shared libpython{machine.python_version()}.so.1.0, "
+            "which Triton's stub links against",
+            "use a Python built with --enable-shared: Debian's package "
+            f"libpython{machine.python_version()}, conda's, or uv's",
+        )
+    if not machine.interpreter().exists():
+        raise MachineError(
+            f"there is no {machine.interpreter()}: Triton finds its Python by that name",
+            "run ensemblegen from a virtual environment",
+        )
+
+
+def backend_directory(engine: Engine) -> Path:
+    """The folder for --backend-directory: made once for its content, safe to race for."""
+    assert engine.home is not None  # noqa: S101 - an embedded engine has one
+    python = engine.home / "backends" / "python"
+    stub = engine.home / "python_backend_stubs" / machine.python_version()
+    files = {f"python/{each.name}": each for each in _files(python)}
+    files |= {f"python/{each.name}": each for each in _files(stub)}
+    for name in stand_ins():
+        files[f"{name}/model.py"] = _STAND_INS / name / "model.py"
+    folder = cache() / _fingerprint(files)
+    if not folder.is_dir():
+        _make(folder, files)
+    return folder
+
+
+def environment(engine: Engine) -> dict[str, str]:
+    """The environment variables of the server, hence of its stubs."""
+    assert engine.libraries is not None  # noqa: S101 - an embedded engine has them
+    given = dict(os.environ)
+    libpython = machine.libpython()
+    libraries = [str(engine.libraries), str(libpython or ""), given.get("LD_LIBRARY_PATH", "")]
+    return given | {
+        "LD_LIBRARY_PATH": ":".join(filter(None, libraries)),
+        # Triton takes the first python3 on PATH for the stubs' interpreter.
+        "PATH": f"{machine.interpreter().parent}:{given.get('PATH', '')}",
+        # The stub reads these up to Python 3.10; from 3.11 it is isolated from such variables.
+        "PYTHONNOUSERSITE": "1",
+        "PYTHONUNBUFFERED": "1",
+        # Threads that spin while they wait starve the other stubs on a machine they share.
+        "OMP_WAIT_POLICY": given.get("OMP_WAIT_POLICY", "passive"),
+    }
+
+
+def _require_backends(engine: Engine, repository: Repository) -> None:
+    known = engine.native | stand_ins()
+    for model in repository.models:
+        if model.ensemble or model.backend in known:
+            module = _MODULES.get(model.backend)
+            if module and model.backend not in engine.native and not machine.importable(module):
+                raise MachineError(
+                    f"'{model.name}' runs on the stand-in for the {model.backend} backend, "
+                    f"which needs {module}",
+                    _INSTALL,
+                )
+            continue
+        raise MachineError(
+            f"'{model.name}' needs the backend '{model.backend}', "
+            "which the embedded server does not have",
+            "serve it with --engine docker, or on a machine with NVIDIA's Triton",
+        )
+
+
+def _require_stub(engine: Engine) -> None:
+    version = machine.python_version()
+    stub = (engine.home or Path()) / "python_backend_stubs" / version
+    if version not in STUBS or not stub.is_dir():
+        raise MachineError(
+            f"the embedded server has no usable stub for Python {version}",
+            f"use one of Python {', '.join(STUBS)}",
+        )
+
+
+def _require_numpy() -> None:
+    found = machine.version_of("numpy")
+    if found is None:
+        raise MachineError("numpy is not installed, which Triton's stub needs", _INSTALL)
+    if int(found.split(".")[0]) >= 2:
+        raise MachineError(
+            f"numpy {found} is installed; the stub of Triton 24.10 reads numpy 2 arrays as garbage",
+            "pip install 'numpy<2'",
+        )
+
+
+def _files(folder: Path) -> list[Path]:
+    return [each for each in sorted(folder.iterdir()) if each.is_file()]
+
+
+def _fingerprint(files: dict[str, Path]) -> str:
+    digest = hashlib.sha256()
+    for name, path in sorted(files.items()):
+        if path.suffix == ".py":
+            content = path.read_bytes()
+        else:
+            state = path.stat()
+            content = f"{path} {state.st_size} {state.st_mtime_ns}".encode()
+        digest.update(f"{name} {len(content)} ".encode() + content)
+    return digest.hexdigest()[:16]
+
+
+def _make(folder: Path, files: dict[str, Path]) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, ignore_cleanup_errors=True) as scratch:
+        made = Path(scratch, "backends")
+        for name, path in files.items():
+            # Copies: the server refuses a backend library that is a link to somewhere else.
+            target = made / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, target)
+        try:
+            made.rename(folder)
+        except OSError:
+            if not folder.is_dir():  # otherwise another process was faster
+                raise
+
+
+def cache() -> Path:
+    """The folder for prepared backend directories: a private one, without spaces in its path."""
+    home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    private = Path(tempfile.gettempdir(), f"ensemblegen-{os.getuid()}")
+    for folder in (Path(home, "ensemblegen", "engine"), private):
+        if _usable(folder):
+            return folder
+    raise MachineError(
+        "there is no folder to keep the backends in", "set XDG_CACHE_HOME to a writable folder"
+    )
+
+
+def _usable(folder: Path) -> bool:
+    # A stub in a path with a space never starts, and the server waits for it without end.
+    if has_space(folder):
+        return False
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK) and folder.stat().st_uid == os.getuid()
+
+
+def has_space(path: Path) -> bool:
+    return any(letter.isspace() for letter in str(path))
+
+
+def spaced(paths: Iterable[Path]) -> list[Path]:
+    return [path for path in paths if has_space(path)]

@@ -1,0 +1,117 @@
+"""The command line of a server: an argument list and an environment, for each kind of engine."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ensemblegen.engine import embedded, machine
+from ensemblegen.engine.locate import Choice, Engine
+from ensemblegen.engine.ports import Ports
+from ensemblegen.engine.repository import Repository
+
+EXIT_TIMEOUT = 5
+_GRACE = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the caller decides of the server's command line."""
+
+    host: str = "127.0.0.1"
+    profile: str | None = None
+    extra: tuple[str, ...] = ()
+    shared_memory: str = "2g"
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    command: list[str]
+    environment: dict[str, str]
+    after: list[str] = field(default_factory=list)
+    grace: float = EXIT_TIMEOUT + _GRACE
+
+
+def prepare(
+    engine: Engine, repository: Repository, folder: Path, ports: Ports, settings: Settings
+) -> Launch:
+    """The launch of `engine` on `folder`, which is the repository or a link to it.
+
+    Regions of shared memory are named later, by `with_regions`.
+    """
+    if engine.kind is Choice.docker:
+        return _docker(engine, repository, ports, settings)
+    command = [
+        str(engine.program),
+        f"--model-repository={folder}",
+        *_flags(settings.host, ports),
+        *_common(settings, machine.driver()),
+    ]
+    environment = dict(os.environ)
+    if engine.kind is Choice.embedded:
+        command.append(f"--backend-directory={embedded.backend_directory(engine)}")
+        environment = embedded.environment(engine)
+    return Launch([*command, *settings.extra], environment)
+
+
+def with_regions(command: list[str], prefix: str) -> list[str]:
+    """The command with the prefix that all shared memory of its Python stubs gets."""
+    return [*command, f"--backend-config=python,shm-region-prefix-name={prefix}"]
+
+
+def _common(settings: Settings, gpu: bool) -> list[str]:
+    flags = [
+        "--disable-auto-complete-config",
+        f"--exit-timeout-secs={EXIT_TIMEOUT}",
+        "--strict-readiness=true",
+        "--exit-on-error=true",
+    ]
+    if not gpu:
+        flags.append("--allow-gpu-metrics=false")
+    if settings.profile is not None:
+        flags.append(f"--model-config-name={settings.profile}")
+    return flags
+
+
+def _flags(host: str, ports: Ports) -> list[str]:
+    return [
+        f"--http-address={host}",
+        f"--http-port={ports.http}",
+        f"--grpc-address={host}",
+        f"--grpc-port={ports.grpc}",
+        f"--metrics-address={host}",
+        f"--metrics-port={ports.metrics}",
+    ]
+
+
+def _docker(engine: Engine, repository: Repository, ports: Ports, settings: Settings) -> Launch:
+    name = f"ensemblegen-{secrets.token_hex(6)}"
+    gpu = any(model.gpu for model in repository.models)
+    published = zip((ports.http, ports.grpc, ports.metrics), (8000, 8001, 8002), strict=True)
+    command = [
+        str(engine.program),
+        "run",
+        "--rm",
+        "--init",
+        f"--name={name}",
+        f"--shm-size={settings.shared_memory}",
+        "--ulimit=memlock=-1",
+        "--ulimit=stack=67108864",
+        *(["--gpus=all"] if gpu else []),
+        *(f"--publish={_bracketed(settings.host)}:{outer}:{inner}" for outer, inner in published),
+        f"--mount=type=bind,source={repository.path},target=/models,readonly",
+        str(engine.image),
+        "tritonserver",
+        "--model-repository=/models",
+        *_common(settings, gpu),
+        *settings.extra,
+    ]
+    # The client forwards signals to the container; if it is killed, the container would stay.
+    after = [str(engine.program), "rm", "--force", name]
+    return Launch(command, dict(os.environ), after, grace=EXIT_TIMEOUT + 3 * _GRACE)
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,82 @@
+"""The command lines of the engines, as argument lists."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ensemblegen.engine import launch
+from ensemblegen.engine.launch import Settings
+from ensemblegen.engine.locate import Choice, Engine
+from ensemblegen.engine.ports import Ports
+from ensemblegen.engine.repository import Model, Repository
+
+PORTS = Ports(8000, 8001, 8002)
+
+
+def _repository(*, gpu: bool) -> Repository:
+    return Repository(Path("/srv/models"), (Model("net", "pytorch", gpu, None, ()),))
+
+
+def test_a_server_on_path() -> None:
+    engine = Engine(Choice.path, Path("/opt/tritonserver/bin/tritonserver"))
+    settings = Settings(profile="cpu", extra=("--log-verbose=1",))
+    made = launch.prepare(engine, _repository(gpu=False), Path("/srv/models"), PORTS, settings)
+    assert made.command[:2] == [
+        "/opt/tritonserver/bin/tritonserver",
+        "--model-repository=/srv/models",
+    ]
+    assert {
+        "--http-address=127.0.0.1",
+        "--grpc-port=8001",
+        "--metrics-address=127.0.0.1",
+        "--disable-auto-complete-config",
+        "--exit-timeout-secs=5",
+        "--strict-readiness=true",
+        "--exit-on-error=true",
+        "--model-config-name=cpu",
+    } <= set(made.command)
+    assert made.command[-1] == "--log-verbose=1"  # the user has the last word
+    assert not made.after
+
+
+def test_regions_are_named() -> None:
+    named = launch.with_regions(["tritonserver"], "ensemblegen_1_ab_")
+    assert named[-1] == "--backend-config=python,shm-region-prefix-name=ensemblegen_1_ab_"
+
+
+def test_docker() -> None:
+    image = "nvcr.io/nvidia/tritonserver:24.10-py3"
+    engine = Engine(Choice.docker, Path("/usr/bin/docker"), "24.10", image=image)
+    settings = Settings(host="127.0.0.1", extra=("--log-verbose=1",))
+    repository = _repository(gpu=True)
+    made = launch.prepare(engine, repository, repository.path, PORTS, settings)
+    name = next(word for word in made.command if word.startswith("--name=")).partition("=")[2]
+    at = made.command.index(image)
+    before, after = made.command[:at], made.command[at + 1 :]
+    assert before == [
+        "/usr/bin/docker",
+        "run",
+        "--rm",
+        "--init",
+        f"--name={name}",
+        "--shm-size=2g",
+        "--ulimit=memlock=-1",
+        "--ulimit=stack=67108864",
+        "--gpus=all",
+        "--publish=127.0.0.1:8000:8000",
+        "--publish=127.0.0.1:8001:8001",
+        "--publish=127.0.0.1:8002:8002",
+        "--mount=type=bind,source=/srv/models,target=/models,readonly",
+    ]
+    assert after[:2] == ["tritonserver", "--model-repository=/models"]
+    assert after[-1] == "--log-verbose=1"
+    assert made.after == ["/usr/bin/docker", "rm", "--force", name]
+
+
+def test_docker_without_a_gpu() -> None:
+    engine = Engine(Choice.docker, Path("/usr/bin/docker"), "24.10", image="image")
+    repository = _repository(gpu=False)
+    made = launch.prepare(engine, repository, repository.path, PORTS, Settings(host="::1"))
+    assert "--gpus=all" not in made.command
+    assert "--allow-gpu-metrics=false" in made.command
+    assert "--publish=[::1]:8000:8000" in made.command
