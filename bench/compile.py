@@ -16,8 +16,9 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-from chain import write
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bench.chain import write
 
 EXECUTABLE = [sys.executable, "-m", "ensemblegen"]
 

@@ -22,9 +22,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from ensemblegen.client.interface import Interface
+from ensemblegen.client.interface import Interface, Protocol
 from ensemblegen.client.rows import from_values
-from ensemblegen.client.session import Load, Protocol, Session
+from ensemblegen.client.session import Load, Session
 from ensemblegen.compile import make_plan
 from ensemblegen.emit.files import files
 from ensemblegen.emit.write import write

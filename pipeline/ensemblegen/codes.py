@@ -1,6 +1,7 @@
 """Every code that a problem can carry, with its title: the one list that tests hold complete.
 
 E1 reading the file   E2 wiring   E3 types and sizes   E4 members   E5 placement   E6 the output
+E7 serving and calling
 """
 
 CODES = {
@@ -52,5 +53,10 @@ CODES = {
     "E504": "the target release does not have this",
     "E601": "the output folder is not ours",
     "E602": "the compiled repository is stale",
-    "E701": "the folder is no compiled repository",
+    "E701": "the folder is no repository that can be used",
+    "E702": "a model does not load",
+    "E703": "a value does not fit its input",
+    "E704": "an input or model is unknown or missing",
+    "E705": "rows cannot be read",
+    "E706": "the server refused a row",
 }

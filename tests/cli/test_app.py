@@ -115,7 +115,7 @@ def test_nothing_heavy_is_imported_for_help(root: Path) -> None:
         "import sys\n"
         "from ensemblegen.cli.app import main\n"
         "try:\n    main(['--help'])\nexcept SystemExit: pass\n"
-        "heavy = {'torch', 'numpy', 'pydantic', 'yaml', 'google.protobuf', 'grpc', 'tritonclient', 'rich'}\n"
+        "heavy = {'torch', 'numpy', 'pydantic', 'yaml', 'google.protobuf', 'grpc', 'rich'}\n"
         "print('loaded:', sorted(heavy & set(sys.modules)))\n"
     )
     done = subprocess.run(

@@ -89,3 +89,15 @@ def test_entries_join_their_lines() -> None:
         ("I", "loose"),
         ("E", "creating server: Internal - failed to load all models"),
     ]
+
+
+def test_a_stub_that_gave_up_is_found_while_the_server_waits() -> None:
+    lines = [
+        'I1121 03:21:45.546870 10377 model_lifecycle.cc:472] "loading: m:1"',
+        "I1121 03:21:45.565324 10387 pb_stub.cc:2105]  Failed to preinitialize Python stub: "
+        "Python model file not found in '/srv/repository/m/1/model.py'",
+    ]
+    assert failure.stuck(lines) == {
+        "m": "Python model file not found in '/srv/repository/m/1/model.py'"
+    }
+    assert failure.stuck(lines[:1]) == {}

@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-import tritonclient.grpc as grpc
-import tritonclient.http as http
+from tritonclient import grpc, http
 from tritonclient.utils import InferenceServerException
 
 from ensemblegen.engine.server import Options, Server
@@ -50,7 +49,7 @@ def direct(flagship: Path) -> Callable[[list[str], float], Scores]:
         directory = flagship.parent / "artifacts"
         parameters = {"max_tokens": 256, "pad_multiple": 16}  # noqa: RUF012
 
-    preprocess = Preprocess(Context())  # type: ignore[arg-type]
+    preprocess = Preprocess(Context())
     bert = torch.jit.load(str(flagship.parent / "artifacts/bert.pt"))
     forest = treelite.Model.deserialize(flagship.parent / "artifacts/checkpoint.tl")
 

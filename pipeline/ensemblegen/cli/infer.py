@@ -187,7 +187,7 @@ def _print(results: Iterator[Result], *, single: bool) -> int:
     for result in results:
         count += 1
         if result.ok:
-            _add(table, result)
+            _add(table, result, with_inputs=not single)
         elif single:
             raise InputError(result.problems)
         else:
@@ -202,15 +202,21 @@ def _print(results: Iterator[Result], *, single: bool) -> int:
     return failed
 
 
-def _add(table: Table, result: Result) -> None:
+def _add(table: Table, result: Result, *, with_inputs: bool) -> None:
     from ensemblegen.client.tensors import jsonable
 
+    inputs = result.inputs if with_inputs else {}
     if not table.columns:
         table.add_column("row", justify="right")
+        for name in inputs:
+            table.add_column(name, no_wrap=True, overflow="ellipsis", max_width=48)
         for name in result.outputs:
-            table.add_column(name)
+            table.add_column(name, overflow="fold")
     if table.row_count < _SHOWN:
-        cells = [_cell(jsonable(array)) for array in result.outputs.values()]
+        # The columns are those of the first row; what another row leaves out stays empty.
+        values = {**inputs, **result.outputs}
+        names = [str(column.header) for column in table.columns[1:]]
+        cells = [_cell(jsonable(values[name])) if name in values else "" for name in names]
         table.add_row(str(result.index + 1), *cells)
 
 

@@ -35,11 +35,12 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one row came to: its outputs by name in item shape, or problems."""
+    """What one row came to: its outputs by name in item shape, or problems; and its inputs."""
 
     index: int
     outputs: dict[str, Array] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
+    inputs: dict[str, Array] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
@@ -186,6 +187,7 @@ class Session:
                     name: _part(interface, name, array, i, len(items))
                     for name, array in outputs.items()
                 },
+                inputs=item.arrays,
             )
             for i, item in enumerate(items)
         ]

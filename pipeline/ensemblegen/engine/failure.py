@@ -14,6 +14,9 @@ _POLL = re.compile(r"Poll failed for model directory '(?P<model>[^']+)': (?P<rea
 _ENSEMBLE = re.compile(
     r"(?:Invalid argument: )?(?P<reason>.*?\bensemble '?(?P<model>[^' ,]+)'?[ ,].*)", re.DOTALL
 )
+_STUCK = re.compile(
+    r"Failed to preinitialize Python stub: (?P<reason>.*?'\S*/(?P<model>[^/']+)/\d+/[^/']+'.*)"
+)
 _PARSE = re.compile(r"Error parsing text-format [\w.]+: (?P<reason>.*)")
 _NOISE = (
     "CudaDriverHelper",
@@ -50,6 +53,12 @@ def reasons(lines: Iterable[str]) -> dict[str, str]:
         found.setdefault(model, _without_our_frames(reason))
     members = {model: reason for model, reason in found.items() if _CONSEQUENCE not in reason}
     return members or found or _rows(lines)
+
+
+def stuck(lines: Iterable[str]) -> dict[str, str]:
+    """Models whose Python stub gave up before it told the server, which waits for it for ever."""
+    found = (_STUCK.search(line) for line in lines)
+    return {match["model"]: match["reason"] for match in found if match}
 
 
 def entries(lines: Iterable[str]) -> list[tuple[str, str]]:

@@ -225,6 +225,9 @@ class Server:
                 waiting = probe.not_ready(self.host, self.ports.http, waiting)
                 if not waiting:
                     return None
+                stuck = failure.stuck(self.log)
+                if stuck:
+                    raise LoadError(stuck, self.log)
                 if time.monotonic() < deadline:
                     time.sleep(_POLL)
                     continue

@@ -1,0 +1,1 @@
+infer unloadable --input x=1

@@ -1,0 +1,2 @@
+compile good.yaml -o built
+infer built --input x=[1,2,three,4]

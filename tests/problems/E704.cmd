@@ -1,0 +1,2 @@
+compile good.yaml -o built
+infer built --input xx=[1,2,3,4]

@@ -1,0 +1,2 @@
+compile good.yaml -o built
+infer built --file rows.jsonl

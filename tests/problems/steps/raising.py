@@ -1,0 +1,2 @@
+def raising(x):
+    raise ValueError("this step likes no rows")
