@@ -128,7 +128,7 @@ Count = Annotated[StrictInt, Field(ge=1)]
 class Node(BaseModel):
     """A mapping of pipeline.yaml: unknown keys are errors, nothing changes after reading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class TensorSpec(Node):

@@ -53,6 +53,7 @@ def _with_header(origin: str, text: str) -> bytes:
 
 
 def _manifest(plan: Plan, made: dict[str, Content]) -> Manifest:
+    described = {content: _file(content) for content in set(made.values())}
     return Manifest(
         ensemblegen=__version__,
         pipeline=plan.name,
@@ -63,10 +64,12 @@ def _manifest(plan: Plan, made: dict[str, Content]) -> Manifest:
         inputs=tuple(_tensor(each) for each in plan.inputs),
         outputs=tuple(_tensor(each) for each in plan.outputs),
         models=tuple(_model(plan, member) for member in plan.members),
-        files={
-            path: ManifestFile(sha256(content), size(content)) for path, content in made.items()
-        },
+        files={path: described[content] for path, content in made.items()},
     )
+
+
+def _file(content: Content) -> ManifestFile:
+    return ManifestFile(sha256(content), size(content))
 
 
 def _tensor(each: Interface) -> ManifestTensor:

@@ -136,62 +136,77 @@ class _Comparer:
 def _replace(files: Mapping[str, Content], target: Path, unchanged: set[str]) -> None:
     staging = target.with_name(f".{target.name}.ensemblegen-{os.getpid()}")
     staging.mkdir()
-    models: dict[str, list[str]] = {}
-    for path in files:
-        models.setdefault(path.partition("/")[0], []).append(path)
-    builder = _Builder(files, unchanged, str(target), str(staging))
+    root = os.open(staging, os.O_RDONLY)
     try:
-        # Making files is waiting for the file system: a few threads wait for each other less.
-        with ThreadPoolExecutor(_WRITERS) as writers:
-            list(writers.map(builder.build, models.values(), chunksize=1))
+        _build(_Builder(files, unchanged, target, staging, root))
         _swap(staging, target)
     finally:
+        os.close(root)
         shutil.rmtree(staging, ignore_errors=True)
 
 
-class _Builder:
-    """Builds a tree in `new` out of contents and of what stays the same in `old`.
+def _build(builder: _Builder) -> None:
+    models: dict[str, list[str]] = {}
+    for path in builder.files:
+        models.setdefault(path.partition("/")[0], []).append(path)
+    # Making files is waiting for the file system: a few threads wait for each other less.
+    with ThreadPoolExecutor(_WRITERS) as writers:
+        list(writers.map(builder.build, models.values()))
 
-    Places are plain strings: thousands of Path objects would cost more than the system calls.
+
+@dataclass(frozen=True)
+class _Builder:
+    """Builds the tree in `staging` out of contents and of what stays the same in `target`.
+
+    Paths are plain strings below the open folder `root`: thousands of Path objects, and the way
+    down from the file system's root each time, would cost more than the files.
     """
 
-    def __init__(
-        self, files: Mapping[str, Content], unchanged: set[str], old: str, new: str
-    ) -> None:
-        self._files = files
-        self._unchanged = unchanged
-        self._old = old
-        self._new = new
-        self._written: dict[bytes, str] = {}
+    files: Mapping[str, Content]
+    unchanged: set[str]
+    target: Path
+    staging: Path
+    root: int
+    written: dict[bytes, str] = field(default_factory=dict)
 
     def build(self, paths: list[str]) -> None:
-        for folder in sorted({path.rpartition("/")[0] for path in paths}):
-            os.makedirs(f"{self._new}/{folder}", mode=0o755, exist_ok=True)  # noqa: PTH103
+        for folder in sorted({above for path in paths for above in _folders(path)}):
+            os.mkdir(folder, 0o755, dir_fd=self.root)
         for path in paths:
-            self._file(path, self._files[path])
+            self._file(path, self.files[path])
 
     def _file(self, path: str, content: Content) -> None:
-        place = f"{self._new}/{path}"
-        if path in self._unchanged and _link(f"{self._old}/{path}", place):
+        if path in self.unchanged and self._link(f"{self.target}/{path}", path):
             return
         if isinstance(content, Linked):
-            _take(content.path, place)
+            _take(content.path, f"{self.staging}/{path}")
             return
         # Every Python step carries the same runtime: one file on the disk serves them all.
-        twin = self._written.get(content)
-        if twin is None or not _link(twin, place):
-            _put(content, place)
-            self._written.setdefault(content, place)
+        twin = self.written.get(content)
+        if twin is None or not self._link(twin, path):
+            self._put(content, path)
+            self.written.setdefault(content, path)
+
+    def _put(self, content: bytes, path: str) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        descriptor = os.open(path, flags, 0o644, dir_fd=self.root)
+        try:
+            view = memoryview(content)
+            while view:
+                view = view[os.write(descriptor, view) :]
+        finally:
+            os.close(descriptor)
+
+    def _link(self, source: str, path: str) -> bool:
+        return _link(source, path, self.root)
 
 
-def _put(content: bytes, place: str) -> None:
-    descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
-    try:
-        view = memoryview(content)
-        while view:
-            view = view[os.write(descriptor, view) :]
-    finally:
-        os.close(descriptor)
+def _folders(path: str) -> Iterator[str]:
+    """Every folder on the way to `path`."""
+    end = path.find("/")
+    while end >= 0:
+        yield path[:end]
+        end = path.find("/", end + 1)
 
 
 def _take(artifact: Path, place: str) -> None:
@@ -200,9 +215,10 @@ def _take(artifact: Path, place: str) -> None:
         shutil.copyfile(artifact, place)
 
 
-def _link(source: str, place: str) -> bool:
+def _link(source: str, path: str, root: int | None = None) -> bool:
+    """Give the file at `source` a second name; relative paths are below the open folder `root`."""
     try:
-        os.link(source, place)
+        os.link(source, path, src_dir_fd=root, dst_dir_fd=root)
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise
