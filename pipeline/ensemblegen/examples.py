@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ensemblegen.spec import Example, Expectation
+from ensemblegen.types import flat
 
 
 def failures(example: Example, outputs: Mapping[str, Any]) -> Iterator[str]:
@@ -18,7 +19,7 @@ def failures(example: Example, outputs: Mapping[str, Any]) -> Iterator[str]:
 def _faults(expected: Expectation, value: Any) -> Iterator[str]:
     if "value" in expected.model_fields_set and not _equal(value, expected.value, expected):
         yield f"is {value!r}, not {expected.value!r}"
-    numbers = [each for each in _flat(value) if isinstance(each, (int, float))]
+    numbers = [each for each in flat(value) if isinstance(each, (int, float))]
     if (expected.min is not None or expected.max is not None) and not numbers:
         yield f"is {value!r}, which has no bounds"
     for number in numbers:
@@ -45,11 +46,3 @@ def _equal(value: Any, wanted: Any, expected: Expectation) -> bool:
         close = math.isclose(value, wanted, rel_tol=0, abs_tol=expected.tolerance)
         return close or (math.isnan(value) and math.isnan(wanted))
     return bool(value == wanted)
-
-
-def _flat(value: Any) -> Iterator[Any]:
-    if isinstance(value, list):
-        for each in value:
-            yield from _flat(each)
-    else:
-        yield value

@@ -12,47 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from ensemblegen.graph import Export, Graph, Node, Source
-from ensemblegen.members import Kind, Port
+from ensemblegen.members import Member, MemberTensor, Port
 from ensemblegen.placement import Devices, Placement
-from ensemblegen.spec import Device, DynamicBatching, Example, PipelineSpec
+from ensemblegen.spec import Example, PipelineSpec
 from ensemblegen.targets import Target
 from ensemblegen.types import Tensor
-
-
-@dataclass(frozen=True, slots=True)
-class MemberTensor:
-    """A tensor of a member model: its name in the pipeline and in config.pbtxt, its final type."""
-
-    name: str
-    triton: str
-    tensor: Tensor
-    optional: bool = False
-    default: Any = None
-    pad: Any = None
-    squeezed: bool = False
-
-
-@dataclass(frozen=True)
-class Member:
-    """One model of the repository: a step as Triton serves it."""
-
-    pipeline: str
-    step: str
-    model: str
-    kind: Kind
-    origin: str
-    """`pipeline.yaml:12`: where the author wrote it."""
-    max_batch_size: int
-    inputs: tuple[MemberTensor, ...]
-    outputs: tuple[MemberTensor, ...]
-    instances: Mapping[Device, int]
-    batching: DynamicBatching | None
-    gpus: tuple[int, ...]
-    environment: str | None
-    numpy2: bool
-    artifact: Any
-    config: Mapping[str, Any]
-    """The author's own ModelConfig fields."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 Dim = int | str
 """A size: a number >= 1, a symbolic name that is unified over the graph, or -1 for any."""
@@ -117,3 +119,12 @@ def compatible(one: Shape, other: Shape) -> bool:
         a == b or ANY in (a, b) or isinstance(a, str) or isinstance(b, str)
         for a, b in zip(one, other, strict=True)
     )
+
+
+def flat(value: Any) -> Iterator[Any]:
+    """The scalars of an item written as nested lists, in order; a scalar gives itself."""
+    if isinstance(value, list):
+        for each in value:
+            yield from flat(each)
+    else:
+        yield value

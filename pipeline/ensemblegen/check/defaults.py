@@ -7,7 +7,7 @@ from typing import Any
 
 from ensemblegen.errors import Problem
 from ensemblegen.graph import Edge, Graph
-from ensemblegen.types import DType, Shape, Tensor, shape_text
+from ensemblegen.types import DType, Shape, Tensor, flat, shape_text
 
 
 def defaults(graph: Graph) -> Iterator[Problem]:
@@ -43,10 +43,9 @@ def _unfit(value: Any, tensor: Tensor) -> str | None:
         return None if _scalar_fits(value, tensor.dtype) else f"is {value!r}, not {tensor.dtype}"
     if not _has_shape(value, tensor.shape):
         return f"is not of shape {shape_text(tensor.shape)}"
-    flat = _flat(value)
-    return None if all(_scalar_fits(each, tensor.dtype) for each in flat) else (
-        f"holds something that is not {tensor.dtype}"
-    )  # fmt: skip
+    if all(_scalar_fits(each, tensor.dtype) for each in flat(value)):
+        return None
+    return f"holds something that is not {tensor.dtype}"
 
 
 def _scalar_fits(value: Any, dtype: DType) -> bool:
@@ -71,11 +70,3 @@ def _has_shape(value: Any, shape: Shape) -> bool:
         and len(value) == shape[0]
         and all(_has_shape(each, shape[1:]) for each in value)
     )
-
-
-def _flat(value: Any) -> Iterator[Any]:
-    if isinstance(value, list):
-        for each in value:
-            yield from _flat(each)
-    else:
-        yield value

@@ -161,7 +161,7 @@ def _json(server: Server, interface: Interface | None) -> dict[str, Any]:
 def _draw(server: Server, interface: Interface | None) -> None:
     from rich.markup import escape
 
-    from ensemblegen.client import examples
+    from ensemblegen.client import snippets
 
     out = console()
     out.print(f"[bold]{escape(str(server.engine))}[/], ready in {server.seconds:.1f} s")
@@ -176,7 +176,7 @@ def _draw(server: Server, interface: Interface | None) -> None:
         out.print(f"  {escape(use.name)}: {runs}")
     if interface is not None:
         out.print("try it:")
-        for line in (examples.curl(server.http, interface), examples.infer(server.http, interface)):
+        for line in (snippets.curl(server.http, interface), snippets.infer(server.http, interface)):
             if line is not None:
                 out.print(f"  {escape(line)}")
     out.print("Ctrl-C stops it")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ensemblegen.members import Member, MemberTensor
 from ensemblegen.model_config import ModelConfig, merge
-from ensemblegen.plan import Member, MemberTensor, Plan
+from ensemblegen.plan import Plan
 from ensemblegen.spec import Device
 from ensemblegen.targets import Target
 from ensemblegen.types import Tensor, triton_dims

@@ -12,7 +12,8 @@ from ensemblegen import __version__, json_text, manifest
 from ensemblegen.content import Content, sha256, size
 from ensemblegen.emit import config, pbtxt
 from ensemblegen.manifest import Manifest, ManifestFile, ManifestModel, ManifestTensor
-from ensemblegen.plan import Interface, Member, Plan
+from ensemblegen.members import Member
+from ensemblegen.plan import Interface, Plan
 
 _ENSEMBLE_VERSION = (
     b"An ensemble has no files of its own, but Triton wants a version folder, and object stores\n"

@@ -6,24 +6,19 @@ overflow the heap (observed on 24.10). Both come from the file here, never from 
 
 from __future__ import annotations
 
+import pathlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from pydantic import Field, StrictBool
 
 from ensemblegen.content import Content, Linked
 from ensemblegen.members import forest
 from ensemblegen.members.forest import Forest
-from ensemblegen.members.kind import Kind, Port, Signature, Site
+from ensemblegen.members.kind import Kind, Member, Port, Signature, Site
 from ensemblegen.spec import Device, Path, StepSpec
 from ensemblegen.targets import Target
 from ensemblegen.types import DType, Tensor
-
-if TYPE_CHECKING:
-    import pathlib
-
-    from ensemblegen.plan import Member
 
 # fil_backend r24.10 serialization.h: the name that each format has in the version folder.
 _FILE_NAMES = {

@@ -11,17 +11,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from ensemblegen.content import Content
 from ensemblegen.errors import Problem
 from ensemblegen.source import At, Document
-from ensemblegen.spec import DEVICES, Device, PipelineSpec, StepSpec
+from ensemblegen.spec import DEVICES, Device, DynamicBatching, PipelineSpec, StepSpec
 from ensemblegen.targets import Target
 from ensemblegen.types import DType, Shape, Tensor
-
-if TYPE_CHECKING:
-    from ensemblegen.plan import Member
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +89,42 @@ class Site:
             hint = "paths are relative to the folder of pipeline.yaml"
             self.problem("E401", f"cannot read {path}: {reason}", *way, hint=hint)
             return None
+
+
+@dataclass(frozen=True, slots=True)
+class MemberTensor:
+    """A tensor of a member model: its name in the pipeline and in config.pbtxt, its final type."""
+
+    name: str
+    triton: str
+    tensor: Tensor
+    optional: bool = False
+    default: Any = None
+    pad: Any = None
+    squeezed: bool = False
+
+
+@dataclass(frozen=True)
+class Member:
+    """One model of the repository: a step as Triton serves it."""
+
+    pipeline: str
+    step: str
+    model: str
+    kind: Kind
+    origin: str
+    """`pipeline.yaml:12`: where the author wrote it."""
+    max_batch_size: int
+    inputs: tuple[MemberTensor, ...]
+    outputs: tuple[MemberTensor, ...]
+    instances: Mapping[Device, int]
+    batching: DynamicBatching | None
+    gpus: tuple[int, ...]
+    environment: str | None
+    numpy2: bool
+    artifact: Any
+    config: Mapping[str, Any]
+    """The author's own ModelConfig fields."""
 
 
 class Kind(ABC):

@@ -9,20 +9,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from pydantic import Field
 
 from ensemblegen.content import Content, Linked
 from ensemblegen.errors import did_you_mean
 from ensemblegen.members import torchscript
-from ensemblegen.members.kind import Kind, Port, Signature, Site
+from ensemblegen.members.kind import Kind, Member, Port, Signature, Site
 from ensemblegen.members.torchscript import Forward
 from ensemblegen.spec import Path, StepSpec
 from ensemblegen.types import DType, Tensor
-
-if TYPE_CHECKING:
-    from ensemblegen.plan import Member
 
 _INDEXED = re.compile(r".+__(\d+)")
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path as FilePath
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -15,15 +15,12 @@ from ensemblegen import catalog, json_text
 from ensemblegen.content import Content, Linked
 from ensemblegen.errors import InputError, Problem, did_you_mean
 from ensemblegen.members import step_source
-from ensemblegen.members.kind import Kind, Port, Signature, Site
+from ensemblegen.members.kind import Kind, Member, MemberTensor, Port, Signature, Site
 from ensemblegen.members.stamp import stamped
 from ensemblegen.members.step_source import Arrays, EntryError, PerDevice, StepSource
 from ensemblegen.spec import DEVICES, Device, Path, StepSpec, TensorSpec
 from ensemblegen.targets import Target
 from ensemblegen.types import DType, Shape, Tensor, compatible
-
-if TYPE_CHECKING:
-    from ensemblegen.plan import Member, MemberTensor
 
 RUNTIME = FilePath(__file__).resolve().parent.parent / "runtime"
 _RESERVED = frozenset({

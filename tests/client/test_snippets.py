@@ -7,7 +7,7 @@ import shlex
 
 import pytest
 
-from ensemblegen.client import examples
+from ensemblegen.client import snippets
 from ensemblegen.client.interface import Interface
 from ensemblegen.client.rows import from_arguments
 from ensemblegen.client.tensors import arrays
@@ -29,7 +29,7 @@ INTERFACE = Interface(
 
 
 def test_curl() -> None:
-    line = examples.curl("127.0.0.1:8000", INTERFACE)
+    line = snippets.curl("127.0.0.1:8000", INTERFACE)
     assert line is not None
     words = shlex.split(line)
     assert words[2] == "http://127.0.0.1:8000/v2/models/readability/infer"
@@ -42,7 +42,7 @@ def test_curl() -> None:
 
 def test_curl_without_a_batch_axis() -> None:
     interface = Interface("m", 0, (ManifestTensor("x", DType.FP32, (2,)),), OUTPUT)
-    line = examples.curl("127.0.0.1:8000", interface)
+    line = snippets.curl("127.0.0.1:8000", interface)
     assert line is not None
     assert json.loads(shlex.split(line)[-1])["inputs"][0]["shape"] == [2]
 
@@ -50,11 +50,11 @@ def test_curl_without_a_batch_axis() -> None:
 @pytest.mark.parametrize("dtype", [DType.FP16, DType.BF16])
 def test_json_cannot_carry_halves(dtype: DType) -> None:
     interface = Interface("m", 8, (ManifestTensor("x", dtype, (2,)),), OUTPUT)
-    assert examples.curl("127.0.0.1:8000", interface) is None
+    assert snippets.curl("127.0.0.1:8000", interface) is None
 
 
 def test_infer_takes_what_it_is_told() -> None:
-    words = shlex.split(examples.infer("127.0.0.1:8000", INTERFACE))
+    words = shlex.split(snippets.infer("127.0.0.1:8000", INTERFACE))
     values = [words[i + 1] for i, word in enumerate(words) if word == "--input"]
     found = arrays(INTERFACE, from_arguments(values))
     assert found["excerpt"].shape == (1,)
