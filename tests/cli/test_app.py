@@ -110,6 +110,18 @@ def test_markup_in_the_authors_text_is_text(
     assert "[bold]a[/bold].y" in capsys.readouterr().err
 
 
+def test_init_makes_a_pipeline_that_checks(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = tmp_path / "deep" / "mine"
+    assert run("init", str(made)) == 0
+    assert run("check", str(made / "pipeline.yaml")) == 0
+    (made / "pipeline.yaml").write_text("mine now")
+    assert run("init", str(made)) == 1
+    assert (made / "pipeline.yaml").read_text() == "mine now"
+    assert [path.name for path in made.parent.iterdir()] == ["mine"]
+
+
 LIGHT = {"torch", "numpy", "grpc", "treelite", "tritonclient.grpc"}
 
 

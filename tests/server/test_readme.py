@@ -23,16 +23,21 @@ def test_the_example_runs(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    run("init", "loudspeaker")
     for name, body in re.findall(r"<!-- file: (\S+) -->\n```\w+\n(.*?)```", readme, re.DOTALL):
-        (tmp_path / name).write_text(body, encoding="utf-8")
+        assert (tmp_path / "loudspeaker" / name).read_text(encoding="utf-8") == body
+    capsys.readouterr()
     (session,) = re.findall(r"<!-- run -->\n```console\n(.*?)```", readme, re.DOTALL)
     commands = re.findall(r"^\$ ensemblegen (.*)\n((?:(?!\$ ).*\n)*)", session, re.MULTILINE)
-    assert len(commands) == 2
+    assert len(commands) == 3
     for command, expected in commands:
-        with pytest.raises(SystemExit) as left:
-            main(shlex.split(command))
-        assert left.value.code == 0
+        run(*shlex.split(command))
         assert capsys.readouterr().out == expected
+
+
+def run(*words: str) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(list(words))
 
 
 def test_the_commands_of_the_table_exist(readme: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,11 +9,12 @@ from typing import Any, NoReturn
 import typer
 
 from ensemblegen import __version__
-from ensemblegen.cli import check, compile, doctor, infer, schema, serve, test
+from ensemblegen.cli import check, compile, doctor, infer, init, schema, serve, test
 from ensemblegen.cli.render import Format, print_error
 from ensemblegen.errors import EnsemblegenError
 
 COMMANDS: tuple[Callable[..., Any], ...] = (
+    init.init,
     check.check,
     compile.compile,
     serve.serve,

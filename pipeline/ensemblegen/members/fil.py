@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from pydantic import Field, StrictBool
 
+from ensemblegen.artifacts import forest
+from ensemblegen.artifacts.forest import Forest
 from ensemblegen.content import Content, Linked
-from ensemblegen.members import forest
-from ensemblegen.members.forest import Forest
 from ensemblegen.members.kind import Kind, Member, Port, Signature, Site
 from ensemblegen.spec import Device, Path, StepSpec
 from ensemblegen.targets import Target

@@ -12,11 +12,11 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
+from ensemblegen.artifacts import torchscript
+from ensemblegen.artifacts.torchscript import Forward
 from ensemblegen.content import Content, Linked
 from ensemblegen.errors import did_you_mean
-from ensemblegen.members import torchscript
 from ensemblegen.members.kind import Kind, Member, Port, Signature, Site
-from ensemblegen.members.torchscript import Forward
 from ensemblegen.spec import Path, StepSpec
 from ensemblegen.types import DType, Tensor
 

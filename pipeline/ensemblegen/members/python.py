@@ -12,12 +12,12 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from ensemblegen import catalog, json_text
+from ensemblegen.artifacts import step_source
+from ensemblegen.artifacts.stamp import stamped
+from ensemblegen.artifacts.step_source import Arrays, EntryError, PerDevice, StepSource
 from ensemblegen.content import Content, Linked
 from ensemblegen.errors import InputError, Problem, did_you_mean
-from ensemblegen.members import step_source
 from ensemblegen.members.kind import Kind, Member, MemberTensor, Port, Signature, Site
-from ensemblegen.members.stamp import stamped
-from ensemblegen.members.step_source import Arrays, EntryError, PerDevice, StepSource
 from ensemblegen.spec import DEVICES, Device, Path, StepSpec, TensorSpec
 from ensemblegen.targets import Target
 from ensemblegen.types import DType, Shape, Tensor, compatible

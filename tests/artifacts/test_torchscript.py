@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ensemblegen.members import torchscript
-from ensemblegen.members.torchscript import Argument, NotTorchScriptError
+from ensemblegen.artifacts import torchscript
+from ensemblegen.artifacts.torchscript import Argument, NotTorchScriptError
 
 
 def test_scripted_module(artifacts: Path) -> None:

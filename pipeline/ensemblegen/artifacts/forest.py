@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
-from ensemblegen.members import ubjson
+from ensemblegen.artifacts import ubjson
 
 ModelType = Literal["treelite_checkpoint", "xgboost_json", "xgboost_ubj", "lightgbm"]
 Task = Literal["regression", "classification"]

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ensemblegen.members import forest
-from ensemblegen.members.forest import Forest, NotAForestError
+from ensemblegen.artifacts import forest
+from ensemblegen.artifacts.forest import Forest, NotAForestError
 
 
 @pytest.mark.parametrize(

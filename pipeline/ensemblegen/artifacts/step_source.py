@@ -14,9 +14,9 @@ from typing import Any, Literal
 from pydantic import Field, StrictFloat, StrictInt, ValidationError
 
 from ensemblegen import source
+from ensemblegen.artifacts.stamp import stamped
 from ensemblegen.errors import InputError, Span, did_you_mean
 from ensemblegen.form import problems_of
-from ensemblegen.members.stamp import stamped
 from ensemblegen.source import Document
 from ensemblegen.spec import Device, InputSpec, Name, Node, TensorSpec
 

@@ -1,0 +1,1 @@
+"""What the author's files say of themselves, read without the libraries that wrote them."""
