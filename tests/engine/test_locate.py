@@ -44,6 +44,16 @@ def test_on_path_comes_before_docker(bare: Path) -> None:
     assert find(Choice.docker).kind is Choice.docker
 
 
+def test_docker_without_a_daemon_is_no_server(bare: Path) -> None:
+    docker = _program(bare / "bin/docker")
+    docker.write_text("#!/bin/sh\necho cannot connect >&2\nexit 1\n")
+    with pytest.raises(MachineError, match="no tritonserver on this machine") as caught:
+        find()
+    assert caught.value.hint is not None
+    assert "ensemblegen[local]" in caught.value.hint
+    assert find(Choice.docker).kind is Choice.docker
+
+
 def test_native_backends_of_an_installation(bare: Path) -> None:
     program = _program(bare / "opt/bin/tritonserver")
     for name in ("python", "fil"):

@@ -90,7 +90,7 @@ def gather() -> Facts:
         embedded_error=_embedded_error(inside),
         on_path=locate.on_path(),
         docker=docker,
-        docker_error=_docker_error(docker),
+        docker_error=locate.docker_fault(docker) if docker else None,
         stub=_has_stub(inside),
         versions={name: machine.version_of(name) for name in (*_STAND_INS, "tokenizers")},
         protocols={
@@ -238,7 +238,7 @@ def _docker(facts: Facts) -> Finding:
     if facts.docker is None:
         return Finding("docker", State.ok, "not installed, and not needed")
     if facts.docker_error is not None:
-        return Finding("docker", State.ok, f"installed, not usable: {facts.docker_error}")
+        return Finding("docker", State.ok, f"not needed; no daemon answers: {facts.docker_error}")
     return Finding("docker", State.ok, f"usable, with --engine docker ({facts.docker.image})")
 
 
@@ -260,24 +260,6 @@ def _embedded_error(engine: Engine | None) -> str | None:
         return None
     last = (tried.stderr.strip() or f"exit code {tried.returncode}").splitlines()[-1]
     return f"the embedded server does not run: {last}"
-
-
-def _docker_error(engine: Engine | None) -> str | None:
-    if engine is None:
-        return None
-    try:
-        tried = subprocess.run(
-            [str(engine.program), "version", "--format", "{{.Server.Version}}"],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=10,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return str(error)
-    if tried.returncode == 0:
-        return None
-    return (tried.stderr.strip() or f"exit code {tried.returncode}").splitlines()[-1]
 
 
 def _has_stub(engine: Engine | None) -> bool:

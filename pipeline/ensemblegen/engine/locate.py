@@ -6,6 +6,7 @@ Only the wheel's binaries are used; the Python package around them is never impo
 from __future__ import annotations
 
 import shutil
+import subprocess
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -72,7 +73,7 @@ def find(choice: Choice = Choice.auto, server: Path | None = None, target: str =
         Choice.path: (on_path,),
         Choice.embedded: (embedded,),
         Choice.docker: (lambda: docker(target),),
-        Choice.auto: (on_path, embedded, lambda: docker(target)),
+        Choice.auto: (on_path, embedded, lambda: _working_docker(target)),
     }[choice]
     for finder in finders:
         found = finder()
@@ -105,6 +106,29 @@ def docker(target: str) -> Engine | None:
     if program is None:
         return None
     return Engine(Choice.docker, Path(program), target, image=f"{_IMAGE}:{target}-py3")
+
+
+def docker_fault(engine: Engine) -> str | None:
+    """Why the docker program cannot start a container; None if its daemon answers."""
+    try:
+        tried = subprocess.run(
+            [str(engine.program), "version", "--format", "{{.Server.Version}}"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=10,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    if tried.returncode == 0:
+        return None
+    return (tried.stderr.strip() or f"exit code {tried.returncode}").splitlines()[-1]
+
+
+def _working_docker(target: str) -> Engine | None:
+    """Many machines have the program and no daemon: then it is no server to fall back on."""
+    found = docker(target)
+    return found if found is not None and docker_fault(found) is None else None
 
 
 def _given(server: Path) -> Engine:
