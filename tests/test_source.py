@@ -48,6 +48,8 @@ def test_what_is_not_there_has_the_place_of_what_is_around() -> None:
         (b"? [a, b]\n: 1", "E104", 1, 3),
         (b"a: &x [*x]", "E102", 1, 1),
         (b"a: !mine 1", "E104", 1, 4),
+        (b"[" * 100_000, "E102", 1, 101),
+        (b"a: " + b"{a: " * 100_000 + b"}" * 100_000, "E102", 1, 400),
     ],
 )
 def test_refused_with_its_place(text: bytes, code: str, line: int, column: int) -> None:

@@ -68,7 +68,7 @@ def read(repository: Path) -> Manifest:
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise _problem(f"{repository} has no {NAME}: it is not a compiled repository") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise _problem(f"{path} cannot be read: {error}") from None
     return from_json(data, str(path))
 

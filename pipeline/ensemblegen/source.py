@@ -19,6 +19,7 @@ from ensemblegen.errors import InputError, Problem, Span
 # The loader written in C is ten times faster; PyYAML built without libyaml has only the other one.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MERGE = "tag:yaml.org,2002:merge"
+_DEPTH = 100
 _STRING = "tag:yaml.org,2002:str"
 
 At = tuple[str | int, ...]
@@ -77,6 +78,7 @@ def parse(raw: bytes, path: str) -> Document:
     text = _decode(raw, path)
     reader = _Reader(path)
     try:
+        _require_shallow(text, path)
         root = yaml.compose(text, Loader=_LOADER)
         data = None if root is None else reader.read(root, ())
     except yaml.MarkedYAMLError as error:
@@ -86,6 +88,21 @@ def parse(raw: bytes, path: str) -> Document:
     if reader.problems:
         raise InputError(reader.problems)
     return Document(path, data, reader.values, reader.keys)
+
+
+def _require_shallow(text: str, path: str) -> None:
+    """Composing recurses in C: without a bound, a line of brackets would end the process."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_LOADER):
+        if isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
+            depth += 1
+            if depth > _DEPTH:
+                mark: Any = event.start_mark
+                span = Span(path, mark.line + 1, mark.column + 1, mark.column + 2)
+                message = f"nested more than {_DEPTH} levels deep"
+                raise InputError([Problem("E102", message, span)])
+        elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
+            depth -= 1
 
 
 def _decode(raw: bytes, path: str) -> str:

@@ -122,6 +122,19 @@ def test_init_makes_a_pipeline_that_checks(
     assert [path.name for path in made.parent.iterdir()] == ["mine"]
 
 
+def test_of_a_long_line_the_mistake_is_shown(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    long = GOOD.replace("{x: x}", "{x: x, " + ", ".join(f"y{i}: x" for i in range(500)) + ", é: x}")
+    (folder / "pipeline.yaml").write_text(long, encoding="utf-8")
+    assert run("check", "pipeline.yaml") == 1
+    told = capsys.readouterr().err.splitlines()
+    excerpt = next(line for line in told if line.startswith("  7 | "))
+    caret = told[told.index(excerpt) + 1]
+    assert len(excerpt) < 200
+    assert excerpt[caret.index("^")] == "é"
+
+
 LIGHT = {"torch", "numpy", "grpc", "treelite", "tritonclient.grpc"}
 
 

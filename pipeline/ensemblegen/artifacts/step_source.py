@@ -150,7 +150,7 @@ def _public(code: Path) -> list[str]:
         return stamped(lambda: _definitions(code), code)
     except OSError as error:
         raise EntryError(f"cannot read {code}: {error.strerror or error}") from None
-    except (SyntaxError, ValueError) as error:
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         line = getattr(error, "lineno", None) or 1
         column = getattr(error, "offset", None) or 1
         span = Span(str(code), line, column, column + 1)

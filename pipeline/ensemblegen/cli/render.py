@@ -101,17 +101,27 @@ def problem_text(problem: Problem, lines: _SourceLines | None = None, *, markup:
     return "\n".join(rows)
 
 
+_WIDTH = 160
+_BEFORE = 60
+"""Of a longer line, so much is shown, from so far before the mistake."""
+
+
 def _excerpt(span: Span, lines: _SourceLines, escape: Any, paint: Any, colour: str) -> list[str]:
     source = lines.line(span)
     if source is None:
         return []
+    column = span.column - 1
+    width = max(1, min(span.end_column - 1, len(source)) - column)
+    if len(source) > _WIDTH:
+        start = max(0, column - _BEFORE)
+        source = f"...{source[start : start + _WIDTH]}..."
+        column += 3 - start
+        width = min(width, len(source) - column)
     number = str(span.line)
-    lead = "".join("\t" if letter == "\t" else " " for letter in source[: span.column - 1])
-    width = max(1, min(span.end_column, len(source) + 1) - span.column)
-    caret = paint("^" * width, f"bold {colour}")
+    lead = "".join("\t" if letter == "\t" else " " for letter in source[:column])
     return [
         f"  {number} | {escape(source.rstrip())}",
-        f"  {' ' * len(number)} | {lead}{caret}",
+        f"  {' ' * len(number)} | {lead}{paint('^' * width, f'bold {colour}')}",
     ]
 
 

@@ -101,7 +101,7 @@ def _json_lines(file: IO[str], path: str) -> Iterator[Row]:
         span = Span(path, number, 1, width + 1)
         try:
             values = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             column = getattr(error, "colno", 1)
             at = Span(path, number, column, column + 1)
             message = getattr(error, "msg", str(error))

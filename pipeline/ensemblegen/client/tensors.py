@@ -120,7 +120,7 @@ def _read_text(tensor: ManifestTensor, text: Text) -> Any:
         return text.raw if text.raw is not None else text.text
     try:
         return json.loads(text.text)
-    except ValueError:
+    except (ValueError, RecursionError):
         if _single(tensor) and text.text in _NOT_FINITE:
             return text.text
         kind = "a JSON list" if not _single(tensor) else f"a value of type {tensor.dtype}"
