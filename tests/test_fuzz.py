@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ensemblegen.codes import CODES
-from ensemblegen.compile import examine
+from ensemblegen.compile import examine, make_plan
+from ensemblegen.emit.files import files
 from ensemblegen.errors import InputError
 
 PROBLEMS = Path(__file__).resolve().parent / "problems"
@@ -22,7 +23,8 @@ SEEDS = [
     if path.stem not in ("E102", "E102-bracket", "E102-bytes", "E103", "E104", "E104-tag")
 ]
 VALUES: list[Any] = [
-    None, True, 0, -1, 2, 10**30, 0.5, float("nan"), "", "x", "a.y", "a.", ".", "..", "é", [], {},
+    None, True, 0, -1, 2, 2**40, 10**30, "a\0b", "x" * 300, 0.5,
+    float("nan"), "", "x", "a.y", "a.", ".", "..", "é", [], {},
     [1], {"a": 1}, {"dtype": "fp32", "shape": [1]}, "fp32", "string", ["n"], "${HOME}", "~", "/",
     "steps/echo.py", "artifacts/forest.tl", "artifacts/two.pt", "steps",
 ]  # fmt: skip
@@ -66,6 +68,9 @@ def told(path: Path) -> None:
     except InputError as error:
         problems = error.problems
         assert problems
+    else:
+        if not any(problem.severity == "error" for problem in problems):
+            files(make_plan(path))
     for problem in problems:
         assert problem.code in CODES
         if problem.span is not None:

@@ -27,7 +27,6 @@ outputs: {Y: b.y}
 device: gpu
 profiles:
   swapped: {a: cpu}
-  all_gpu: {b: gpu}
 """
 
 
@@ -53,13 +52,20 @@ def test_precedence(pipeline: Path, choice: Choice, name: str, devices: dict[str
 
 
 def test_variants_that_no_step_can_run_are_not_offered(pipeline: Path) -> None:
-    """Step b has no GPU code: neither `gpu` nor `all_gpu` can be switched to."""
+    """Step b has no GPU code: `gpu` cannot be switched to."""
     assert set(make_plan(pipeline).variants) == {"cpu", "swapped"}
 
 
-@pytest.mark.parametrize("choice", [Choice(device="gpu"), Choice(profile="all_gpu")])
-def test_a_device_without_code_is_refused(pipeline: Path, choice: Choice) -> None:
-    (problem,) = examine(pipeline, choice).problems
+def test_a_device_without_code_is_refused(pipeline: Path) -> None:
+    (problem,) = examine(pipeline, Choice(device="gpu")).problems
     assert problem.code == "E503"
     assert problem.span is not None
     assert problem.span.line == 10
+
+
+def test_a_profile_without_code_is_refused_whether_or_not_it_is_chosen(pipeline: Path) -> None:
+    pipeline.write_text(TEXT + "  all_gpu: {b: gpu}\n")
+    (problem,) = examine(pipeline).problems
+    assert problem.code == "E503"
+    assert problem.span is not None
+    assert problem.span.line == 18

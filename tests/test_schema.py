@@ -13,7 +13,7 @@ from ensemblegen.schema import json_schema
 
 SCHEMA = json_schema({word: kind.spec for word, kind in KINDS.items()})
 PROBLEMS = Path(__file__).resolve().parent / "problems"
-FORM = ("E110", "E110-nested", "E111", "E112", "E112-list", "E112-duration", "E113")
+FORM = ("E115", "E110", "E110-nested", "E111", "E112", "E112-list", "E112-duration", "E113")
 
 
 def test_is_a_schema() -> None:

@@ -145,6 +145,37 @@ def _reflinks(folder: Path) -> bool:
     return _clone(folder / "probe", folder / "probe2")
 
 
+def test_a_way_through_a_folder_that_is_not_there_hides_nothing(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "thesis.txt").write_text("mine")
+    with pytest.raises(InputError, match="not made by ensemblegen"):
+        write(tree(1), tmp_path / "build" / ".." / "data")
+    assert (tmp_path / "data" / "thesis.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("foreign", ["folder", "link"])
+def test_empty_folders_and_links_are_foreign_too(tmp_path: Path, foreign: str) -> None:
+    write(tree(1), tmp_path / "r")
+    if foreign == "folder":
+        (tmp_path / "r" / "mine").mkdir()
+    else:
+        (tmp_path / "r" / "mine").symlink_to(tmp_path)
+    with pytest.raises(InputError, match="did not write"):
+        write(tree(2), tmp_path / "r")
+    assert (tmp_path / "r" / "mine").exists()
+
+
+def test_a_thorough_look_finds_a_changed_artifact(tmp_path: Path) -> None:
+    weights = tmp_path / "weights.pt"
+    weights.write_bytes(b"a" * 64)
+    made = with_manifest({"m/1/model.pt": Linked(weights)})
+    write(made, tmp_path / "r")
+    placed = tmp_path / "r/m/1/model.pt"
+    placed.unlink()
+    placed.write_bytes(bytes(64))
+    assert compare(made, tmp_path / "r", thorough=True).changed == ("m/1/model.pt",)
+
+
 def test_a_new_artifact_of_the_same_size_is_noticed(tmp_path: Path) -> None:
     weights = tmp_path / "weights.pt"
     weights.write_bytes(b"a" * 64)

@@ -28,10 +28,14 @@ def _shelves(shelf: str, start: Path) -> Iterator[Path]:
 
 def find_step(name: str, start: Path) -> Path | None:
     """The folder of the Python step `name`, or the folder or .py file at the path `name`."""
-    direct = start / name
-    if direct.is_dir() or (direct.suffix == ".py" and direct.is_file()):
-        return direct
-    return next((s / name for s in _shelves("python_models", start) if (s / name).is_dir()), None)
+    try:
+        direct = start / name
+        if direct.is_dir() or (direct.suffix == ".py" and direct.is_file()):
+            return direct
+        places = (shelf / name for shelf in _shelves("python_models", start))
+        return next((place for place in places if place.is_dir()), None)
+    except (OSError, ValueError):  # a name that no file system can hold
+        return None
 
 
 def step_names(start: Path) -> list[str]:
@@ -43,8 +47,11 @@ def step_names(start: Path) -> list[str]:
 
 def find_environment(name: str, start: Path) -> Path | None:
     """The conda environment file `conda/<name>.yaml`."""
-    files = (shelf / f"{name}.yaml" for shelf in _shelves("conda", start))
-    return next((file for file in files if file.is_file()), None)
+    try:
+        files = (shelf / f"{name}.yaml" for shelf in _shelves("conda", start))
+        return next((file for file in files if file.is_file()), None)
+    except (OSError, ValueError):
+        return None
 
 
 def environment_names(start: Path) -> list[str]:

@@ -29,6 +29,7 @@ CODES = {
     "E212": "an optional input feeds a required one",
     "E213": "an example does not fit the pipeline",
     "E214": "there is nothing to test",
+    "E215": "requests for some outputs only may fail",
     "E301": "element types differ along an edge",
     "E302": "shapes differ along an edge",
     "E303": "a size has two values",

@@ -43,7 +43,7 @@ def make_plan(path: Path, choice: Choice = FROM_FILE) -> Plan:
     if any(problem.severity == "error" for problem in checked.problems):
         raise InputError(checked.problems)
     assert checked.placement is not None, "checked"  # noqa: S101
-    return plan.make(checked.graph, checked.pipeline, checked.placement)
+    return plan.make(checked.graph, checked.pipeline, checked.placement, checked.problems)
 
 
 def _in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:

@@ -18,12 +18,16 @@ def problems_of(
     """What pydantic found, in our words and at its place; `at` leads to what was validated."""
     details = error.errors(include_url=False)
     unknown = [detail["loc"] for detail in details if detail["type"] == "extra_forbidden"]
+    seen: list[Problem] = []
     for detail in details:
         *way, word = detail["loc"] or ("",)
         beside = [str(loc[-1]) for loc in unknown if list(loc[:-1]) == way]
         if detail["type"] == "missing" and nearest(str(word), beside):
             continue  # it is there, misspelt: that is reported
-        yield _problem(detail, document, model, at)
+        problem = _problem(detail, document, model, at)
+        if problem not in seen:  # a short form may stand for two values with one fault
+            seen.append(problem)
+            yield problem
 
 
 _KNOWN_MESSAGES = {
@@ -36,6 +40,9 @@ _KNOWN_MESSAGES = {
     "model_type": "must be a mapping",
     "model_attributes_type": "must be a mapping",
 }
+_WORDED = frozenset({"dtype", "dim", "duration", "environment", "instances", "pad", "assets"})
+"""Errors of our own, whose message is complete."""
+
 _CODES = {"extra_forbidden": "E110", "missing": "E111", "environment": "E114", "name": "E115"}
 
 
@@ -51,16 +58,39 @@ def _problem(detail: ErrorDetails, document: Document, model: type[BaseModel], a
     if kind == "missing":
         owner = ".".join(str(part) for part in (*at, *inner)[:-1]) or "this file"
         return Problem(code, f"{owner} needs the key '{word}'", document.key_span(way))
-    context = detail.get("ctx") or {}
     if kind == "name":
         place = document.key_span(way) if "[key]" in detail["loc"] else document.span(way)
         return Problem(code, detail["msg"], place)
-    message = detail["msg"]
+    message, hint = _words(detail, _written(document, at, inner))
+    return Problem(code, message, document.span(way), hint)
+
+
+def _words(detail: ErrorDetails, word: str) -> tuple[str, str | None]:
+    """The message and the hint for a value of the wrong type or range."""
+    kind, message = detail["type"], detail["msg"]
+    hint = (detail.get("ctx") or {}).get("hint")
     if kind in _KNOWN_MESSAGES:
         message = f"{word or 'this'} {_KNOWN_MESSAGES[kind]}, not {_shown(detail['input'])}"
-    elif kind not in ("dtype", "dim", "duration", "environment"):
+    elif kind == "too_short":
+        message = f"{word} must not be empty" + (": one number per item is [1]" * (word == "shape"))
+    elif kind == "text":
+        message = f"{word} {message}"
+    elif kind not in _WORDED:
         message = f"{word}: {message[0].lower()}{message[1:]}"
-    return Problem(code, message, document.span(way), context.get("hint"))
+    if kind == "string_type" and isinstance(detail["input"], (int, float)):
+        written = '"24.10"' if word == "target" else f'"{detail["input"]}"'
+        hint = f"quote it: {word}: {written}"
+    return message, hint
+
+
+def _written(document: Document, at: At, inner: At) -> str:
+    """The last key on the way that the author wrote: short forms and lists add others."""
+    keys = [
+        str(part)
+        for i, part in enumerate(inner)
+        if isinstance(part, str) and (*at, *inner[: i + 1]) in document.keys
+    ]
+    return keys[-1] if keys else ""
 
 
 def _existing(document: Document, way: At) -> At:

@@ -119,6 +119,11 @@ class Graph:
             for link in node.links:
                 yield Edge(node, link, self.tensor(link.source), node.port(link))
 
+    @cached_property
+    def loose(self) -> tuple[str, ...]:
+        """Steps that take a pipeline input and that some output does without."""
+        return _loose(self.nodes, self.exports)
+
     def consumers(self, source: Source) -> list[tuple[Node, Link]]:
         return self._consumers.get(source, [])
 
@@ -148,7 +153,7 @@ def build(document: Document, pipeline: PipelineSpec) -> tuple[Graph, list[Probl
         )
         for name, text in pipeline.outputs.items()
     )
-    order, cycle = _order(nodes)
+    order, cycle = _order(nodes, exports)
     graph = Graph(
         pipeline.name,
         document,
@@ -211,15 +216,50 @@ def _tensor(
     return port.tensor if port else None
 
 
-def _order(nodes: Mapping[str, Node]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _order(
+    nodes: Mapping[str, Node], exports: tuple[Export, ...]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
     sorter: graphlib.TopologicalSorter[str] = graphlib.TopologicalSorter()
     for node in nodes.values():
-        steps = [link.source.step for link in node.links if link.source.step in nodes]
-        sorter.add(node.name, *(step for step in steps if step is not None))
+        sorter.add(node.name, *_feeders(node, nodes))
     try:
-        return tuple(sorter.static_order()), ()
+        order = list(sorter.static_order())
     except graphlib.CycleError as error:
         return (), tuple(error.args[1])
+    loose = _loose(nodes, exports)
+    if len(loose) == 1 and not _feeders(nodes[loose[0]], nodes):
+        # The one order in which Triton serves every subset of the outputs: check.subsets says why.
+        order.remove(loose[0])
+        order.insert(0, loose[0])
+    return tuple(order), ()
+
+
+def _feeders(node: Node, nodes: Mapping[str, Node]) -> list[str]:
+    return [link.source.step for link in node.links if link.source.step in nodes]  # type: ignore[misc]
+
+
+def _loose(nodes: Mapping[str, Node], exports: tuple[Export, ...]) -> tuple[str, ...]:
+    if len(exports) < 2:
+        return ()
+    needed = [_ancestry(export.source.step, nodes) for export in exports]
+    by_all = set.intersection(*needed)
+    return tuple(
+        node.name
+        for node in nodes.values()
+        if node.name not in by_all and any(link.source.step is None for link in node.links)
+    )
+
+
+def _ancestry(step: str | None, nodes: Mapping[str, Node]) -> set[str]:
+    """`step` and everything that it is fed by, at any distance."""
+    found: set[str] = set()
+    waiting = [step] if step in nodes else []
+    while waiting:
+        name = waiting.pop()
+        if name is not None and name not in found:
+            found.add(name)
+            waiting += _feeders(nodes[name], nodes)
+    return found
 
 
 def _sizes(entries: Mapping[str, Entry], nodes: Mapping[str, Node]) -> Sizes:

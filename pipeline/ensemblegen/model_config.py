@@ -50,12 +50,23 @@ Fault = tuple[tuple[str | int, ...], str, str | None]
 def faults(fields: Mapping[str, Any]) -> Iterator[Fault]:
     """What in `fields` (proto JSON names and values) is no ModelConfig, each at its place."""
     found = list(_faults(fields, ModelConfig.DESCRIPTOR, ()))
-    yield from found
+    for name, value in fields.items() if not found else ():
+        reason = _refusal({name: value})
+        if reason is not None:
+            found.append(((name,), reason, None))
     if not found:
-        try:
-            json_format.ParseDict(dict(fields), ModelConfig())
-        except json_format.ParseError as error:
-            yield (next(iter(fields)),), _first_line(str(error)), None
+        reason = _refusal(fields)  # what is wrong only together, such as two kinds of batching
+        if reason is not None:
+            found.append(((next(iter(fields)),), reason, None))
+    yield from found
+
+
+def _refusal(fields: Mapping[str, Any]) -> str | None:
+    try:
+        json_format.ParseDict(dict(fields), ModelConfig())
+    except (json_format.ParseError, ValueError, TypeError) as error:
+        return str(error).splitlines()[0].rstrip(".")
+    return None
 
 
 def merge(message: Message, fields: Mapping[str, Any]) -> None:
@@ -112,7 +123,3 @@ def _inside(value: Any, field: FieldDescriptor, at: tuple[str | int, ...]) -> It
             yield from _faults(each, kind, (*at, i))
     else:
         yield from _faults(value, kind, at)
-
-
-def _first_line(text: str) -> str:
-    return text.splitlines()[0].rstrip(".")

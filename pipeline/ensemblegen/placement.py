@@ -8,7 +8,7 @@ command line wins over the file: `--device` over everything, then `--profile`, t
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ensemblegen.errors import Problem, did_you_mean
 from ensemblegen.graph import Graph
@@ -48,6 +48,13 @@ def resolve(
         return None, problems
     name, devices = _chosen(pipeline, choice)
     problems += _missing(graph, devices)
+    for profile in pipeline.profiles:
+        span = graph.document.key_span(("profiles", profile))
+        problems += [
+            replace(each, span=span, message=f"in profile '{profile}': {each.message}")
+            for each in _missing(graph, _in_profile(pipeline, profile))
+            if each not in problems
+        ]
     if problems:
         return None, problems
     every: dict[str, Devices] = {device: _all_on(pipeline, device) for device in DEVICES}
@@ -101,5 +108,6 @@ def _missing(graph: Graph, devices: Devices) -> Iterator[Problem]:
             wanted = devices[node.name]
             message = f"step '{node.name}' has no implementation for {wanted}"
             span = graph.document.span(("steps", node.name, node.kind.word))
-            hint = f"name one under `{wanted}:`, or place the step on {' or '.join(able)}"
+            places = f", or place the step on {' or '.join(able)}" if able else ""
+            hint = f"give it code and `arrays` for {wanted}{places}"
             yield Problem("E503", message, span, hint)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ensemblegen.errors import Problem
 from ensemblegen.graph import Export, Graph, Node, Source
 from ensemblegen.members import Member, MemberTensor, Port
 from ensemblegen.placement import Devices, Placement
@@ -57,9 +58,16 @@ class Plan:
     variants: Mapping[str, Devices]
     config: Mapping[str, Any]
     examples: tuple[Example, ...]
+    warnings: tuple[Problem, ...] = ()
+    """What will surprise, though it works."""
 
 
-def make(graph: Graph, pipeline: PipelineSpec, placement: Placement) -> Plan:
+def make(
+    graph: Graph,
+    pipeline: PipelineSpec,
+    placement: Placement,
+    warnings: tuple[Problem, ...] = (),
+) -> Plan:
     """Complete a checked graph."""
     nodes = [graph.nodes[name] for name in graph.order]
     exported = {export.source: export.name for export in graph.exports}
@@ -82,6 +90,7 @@ def make(graph: Graph, pipeline: PipelineSpec, placement: Placement) -> Plan:
         variants=placement.variants,
         config=pipeline.config,
         examples=graph.examples,
+        warnings=warnings,
     )
 
 

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import TypeAdapter
 from pydantic.json_schema import models_json_schema
 
-from ensemblegen.spec import DynamicBatching, Instances, PipelineSpec, StepInput, StepSpec
+from ensemblegen.artifacts.step_source import Arrays, ArraysPerDevice
+from ensemblegen.spec import (
+    DynamicBatching,
+    Instances,
+    PerDevice,
+    PipelineSpec,
+    StepInput,
+    StepSpec,
+)
 
 # What a reader also accepts, beside the mapping that pydantic describes.
 _SHORT_FORMS: dict[type, dict[str, Any]] = {
     StepInput: {"type": "string", "description": "step.output, or a pipeline input"},
     Instances: {"type": "integer", "minimum": 1},
     DynamicBatching: {"type": "boolean"},
+    PerDevice: {"type": "string", "minLength": 1},
+    ArraysPerDevice: {"enum": list(get_args(Arrays))},
 }
 
 
@@ -34,13 +44,27 @@ def json_schema(kinds: Mapping[str, type[StepSpec]]) -> dict[str, Any]:
     _allow_lists_of_assets(definitions)
     root: dict[str, Any] = definitions.pop(PipelineSpec.__name__)
     steps = [references[(model, "validation")] for model in kinds.values()]
-    root["properties"]["steps"]["additionalProperties"] = {"oneOf": steps}
+    names = root["properties"]["steps"]["patternProperties"]
+    root["properties"]["steps"]["patternProperties"] = {each: {"oneOf": steps} for each in names}
+    _close({**definitions, PipelineSpec.__name__: root})
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "ensemblegen pipeline",
         **root,
         "$defs": definitions,
     }
+
+
+def _close(node: Any) -> None:
+    """Where names have a pattern, other names are mistakes."""
+    if isinstance(node, dict):
+        if "patternProperties" in node:
+            node["additionalProperties"] = False
+        for child in node.values():
+            _close(child)
+    elif isinstance(node, list):
+        for child in node:
+            _close(child)
 
 
 def _allow_lists_of_assets(definitions: dict[str, Any]) -> None:

@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 from ensemblegen.errors import Span
 from ensemblegen.types import ANY, Dim, Shape
 
+_NAMELESS = "?"
+"""What the symbol of a -1 begins with, which no name of an author does."""
+
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
@@ -55,10 +58,10 @@ class Sizes:
         if isinstance(dim, int):
             return dim
         root = self._root(dim)
-        return self._numbers.get(root, root)
+        return self._numbers.get(root, ANY if root.startswith(_NAMELESS) else root)
 
     def _symbol(self, dim: Dim, tensor: str, axis: int) -> Dim:
-        return f"{tensor}/{axis}" if dim == ANY else dim
+        return f"{_NAMELESS}{tensor}/{axis}" if dim == ANY else dim
 
     def _root(self, symbol: str) -> str:
         root = symbol
@@ -81,7 +84,7 @@ class Sizes:
         numbers = [self._numbers[root] for root in (left, right) if root in self._numbers]
         if len(set(numbers)) > 1:
             return numbers[0], numbers[1]
-        keep, drop = sorted((left, right), key=lambda name: ("/" in name, name))
+        keep, drop = sorted((left, right), key=_preference)
         self._parents[drop] = keep
         if numbers:
             self._numbers[keep] = numbers[0]
@@ -94,3 +97,8 @@ class Sizes:
         known = self._numbers.setdefault(root, number)
         self._places.setdefault(root, span)
         return None if known == number else (known, number)
+
+
+def _preference(symbol: str) -> tuple[bool, bool, str]:
+    """Of joined symbols the pipeline's names come first, then those of a step, then no names."""
+    return symbol.startswith(_NAMELESS), "/" in symbol, symbol

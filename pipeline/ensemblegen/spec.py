@@ -21,6 +21,7 @@ from pydantic import (
     Field,
     StrictInt,
     ValidationError,
+    WithJsonSchema,
 )
 from pydantic_core import PydanticCustomError
 
@@ -44,7 +45,9 @@ def _name(word: str) -> str:
     )
 
 
-def _expanded(text: str) -> str:
+def expanded(text: str) -> str:
+    """`text` with each `${NAME}` replaced by the environment's value."""
+
     def value(match: re.Match[str]) -> str:
         found = os.environ.get(match[1])
         if found is None:
@@ -74,7 +77,7 @@ def _dtype(word: object) -> object:
 
 def _dim(value: object) -> object:
     number = isinstance(value, int) and not isinstance(value, bool)
-    if number and (value >= 1 or value == ANY):  # type: ignore[operator]
+    if number and (1 <= value <= _INT64 or value == ANY):  # type: ignore[operator]
         return value
     if isinstance(value, str) and NAME.fullmatch(value):
         return value
@@ -86,8 +89,10 @@ def _dim(value: object) -> object:
 
 
 def _duration(value: object) -> object:
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(us|ms|s)", value) if isinstance(value, str) else None
-    if match is None:
+    match = re.fullmatch(_DURATION, value) if isinstance(value, str) else None
+    if value == 0 and not isinstance(value, bool):
+        return 0
+    if match is None or len(match[1]) > 12:
         raise PydanticCustomError(
             "duration", "a duration is a number and a unit, such as 500us or 2ms", {}
         )
@@ -95,11 +100,43 @@ def _duration(value: object) -> object:
 
 
 def _from(value: object) -> object:
-    return {"from": value} if isinstance(value, str) else value
+    if isinstance(value, dict):
+        return value
+    return {"from": _text(value, "step.output, or the name of an input")}
+
+
+def _text(value: object, what: str) -> str:
+    """`value` if it is text; else one error, which knows how YAML turns words into other things."""
+    if isinstance(value, str) and value:
+        return value
+    quote = value is None or isinstance(value, (bool, int, float))
+    hint = "if it is a word, quote it: YAML reads on, no, null and 1 as something else"
+    raise PydanticCustomError(
+        "text", "must be {what}, not {value}",
+        {"what": what, "value": repr(value), "hint": hint if quote else None},
+    )  # fmt: skip
 
 
 def _instances(value: object) -> object:
-    return {"cpu": value, "gpu": value} if isinstance(value, int) else value
+    if isinstance(value, dict):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= _INT32:
+        return {"cpu": value, "gpu": value}
+    raise PydanticCustomError("instances", "instances is a number from 1, or {cpu: N, gpu: M}", {})
+
+
+def _pad(value: object) -> object:
+    if isinstance(value, (bool, int, float, str)):
+        return value
+    raise PydanticCustomError("pad", "pad is the value that fills up: a number or a text", {})
+
+
+def per_device(value: object) -> object:
+    """One word for both devices, or {cpu: ..., gpu: ...} with at least one of them."""
+    if isinstance(value, dict) and value:
+        return value
+    word = _text(value, "a word, or {cpu: ..., gpu: ...}")
+    return {"cpu": word, "gpu": word}
 
 
 def _batching(value: object) -> object:
@@ -109,20 +146,48 @@ def _batching(value: object) -> object:
     return {} if value is None or value is True else value
 
 
-Name = Annotated[str, AfterValidator(_name)]
+_INT32, _INT64 = 2**31 - 1, 2**63 - 1
+"""What the fields of ModelConfig hold."""
+_DURATION = r"(\d+(?:\.\d+)?)\s*(us|ms|s)"
+
+Name = Annotated[
+    str, AfterValidator(_name), Field(json_schema_extra={"pattern": f"^{NAME.pattern}$"})
+]
 Path = Annotated[
     str,
-    AfterValidator(_expanded),
+    AfterValidator(expanded),
     Field(min_length=1, description="A path, relative to this file; ${NAME} is expanded."),
 ]
-Dim = Annotated[int | str, BeforeValidator(_dim)]
+Dim = Annotated[
+    int | str,
+    BeforeValidator(_dim),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 1},
+                {"const": ANY},
+                {"type": "string", "pattern": f"^{NAME.pattern}$"},
+            ]
+        }
+    ),
+]
 Element = Annotated[DType, BeforeValidator(_dtype)]
 Microseconds = Annotated[
     int,
     BeforeValidator(_duration),
-    Field(json_schema_extra={"type": "string", "examples": ["500us", "2ms"]}),
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "string", "pattern": f"^{_DURATION}$"}, {"const": 0}],
+            "examples": ["500us", "2ms"],
+        }
+    ),
 ]
-Count = Annotated[StrictInt, Field(ge=1)]
+Size = Annotated[StrictInt, Field(ge=0, le=_INT32)]
+Count = Annotated[StrictInt, Field(ge=1, le=_INT32)]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Word = Annotated[str, Field(min_length=1)]
+Pad = Annotated[Any, BeforeValidator(_pad), Field(json_schema_extra={
+    "type": ["boolean", "number", "string"]})]  # fmt: skip
 
 
 class Node(BaseModel):
@@ -152,9 +217,19 @@ class StepInput(Node):
     """What feeds a step's input: `step.output`, or the name of a pipeline input."""
 
     source: str = Field(alias="from")
-    pad: StrictInt | float | str | None = Field(
+    pad: Pad = Field(
         None, description="Join requests of different sizes by padding with this value."
     )
+
+
+class PerDevice(Node):
+    """One word for each device."""
+
+    cpu: Word | None = None
+    gpu: Word | None = None
+
+    def get(self, device: Device) -> str | None:
+        return self.cpu if device == "cpu" else self.gpu
 
 
 class Instances(Node):
@@ -183,7 +258,7 @@ class StepSpec(Node):
     dynamic_batching: Annotated[DynamicBatching | None, BeforeValidator(_batching)] = (
         DynamicBatching()
     )
-    max_batch_size: Annotated[StrictInt, Field(ge=0)] | None = None
+    max_batch_size: Size | None = None
     config: dict[str, Any] = Field(
         default_factory=dict, description="Fields of Triton's ModelConfig, by their proto names."
     )
@@ -193,9 +268,9 @@ class Expectation(Node):
     """What an example's output must be: equal to `value` within `tolerance`, or within bounds."""
 
     value: Any = None
-    tolerance: float = 1e-4
-    min: float | None = None
-    max: float | None = None
+    tolerance: Number = 1e-4
+    min: Number | None = None
+    max: Number | None = None
 
 
 class Example(Node):
@@ -212,18 +287,18 @@ class PipelineSpec(Node):
     ensemblegen: Literal[1] = Field(description="Version of this file's format.")
     name: Name
     target: str = targets.DEFAULT
-    max_batch_size: Annotated[StrictInt, Field(ge=0)] = 64
+    max_batch_size: Size = 64
     inputs: dict[Name, InputSpec] = Field(min_length=1)
     steps: dict[Name, Any] = Field(min_length=1)
     outputs: dict[Name, str] = Field(min_length=1)
     device: Device = "cpu"
-    gpus: list[Annotated[StrictInt, Field(ge=0)]] = Field(
+    gpus: list[Size] = Field(
         default_factory=lambda: [0],
         min_length=1,
         description="Every GPU instance runs on these, so that tensors do not hop between GPUs.",
     )
     profiles: dict[Name, dict[str, Device]] = Field(default_factory=dict)
-    environment: str | None = None
+    environment: Word | None = None
     examples: list[Example] = Field(default_factory=list)
     config: dict[str, Any] = Field(
         default_factory=dict, description="Fields of the ensemble's own ModelConfig."

@@ -105,7 +105,8 @@ class Tensor:
 
 
 def shape_text(shape: Shape) -> str:
-    return "[" + ", ".join("?" if dim == ANY else str(dim) for dim in shape) + "]"
+    """`[2, tokens, ?]`; what scopes a name to its step is not shown."""
+    return f"[{', '.join('?' if dim == ANY else str(dim).rpartition('/')[2] for dim in shape)}]"
 
 
 def triton_dims(shape: Shape) -> list[int]:

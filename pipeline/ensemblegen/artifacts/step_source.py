@@ -9,34 +9,49 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, StrictFloat, StrictInt, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 
 from ensemblegen import source
 from ensemblegen.artifacts.stamp import stamped
 from ensemblegen.errors import InputError, Span, did_you_mean
 from ensemblegen.form import problems_of
 from ensemblegen.source import Document
-from ensemblegen.spec import Device, InputSpec, Name, Node, TensorSpec
+from ensemblegen.spec import (
+    Device,
+    InputSpec,
+    Name,
+    Node,
+    Pad,
+    PerDevice,
+    TensorSpec,
+    Word,
+    per_device,
+)
 
 Arrays = Literal["numpy", "cupy", "torch"]
 
 
-class PerDevice(Node):
-    """One word for each device, where one for both does not do."""
+class ArraysPerDevice(Node):
+    """The array library on each device."""
 
-    cpu: str | None = None
-    gpu: str | None = None
+    cpu: Arrays | None = None
+    gpu: Arrays | None = None
 
-    def get(self, device: Device) -> str | None:
+    def get(self, device: Device) -> Arrays | None:
         return self.cpu if device == "cpu" else self.gpu
+
+
+Entry = Annotated[PerDevice, BeforeValidator(per_device)]
+"""`module:attribute`, or a path to a step: one for both devices or one for each."""
+ArraysWord = Annotated[ArraysPerDevice, BeforeValidator(per_device)]
 
 
 class StepInputSpec(InputSpec):
     """An input of a Python step."""
 
-    pad: StrictInt | StrictFloat | str | None = None
+    pad: Pad = None
 
 
 class StepFile(Node):
@@ -44,11 +59,11 @@ class StepFile(Node):
 
     inputs: dict[Name, StepInputSpec] = Field(min_length=1)
     outputs: dict[Name, TensorSpec] = Field(min_length=1)
-    entry: str | PerDevice | None = None
-    arrays: Arrays | PerDevice | None = None
+    entry: Entry | None = None
+    arrays: ArraysWord | None = None
     parameters: dict[str, Any] = Field(default_factory=dict)
     assets: list[str] = Field(default_factory=list)
-    environment: str | None = None
+    environment: Word | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +81,8 @@ class StepSource:
         return self.path.stem if self.path.suffix == ".py" else self.path.resolve().name
 
     def code(self, module: str) -> Path:
-        if self.path.suffix == ".py":
-            return self.path.with_name(f"{module}.py")
-        return self.path / f"{module}.py"
+        inner = f"{module.replace('.', '/')}.py"
+        return self.path.with_name(inner) if self.path.suffix == ".py" else self.path / inner
 
     def files(self) -> Iterator[tuple[str, Path]]:
         """Relative path and place of every file that the step consists of, sorted."""
@@ -114,10 +128,12 @@ def entry(found: StepSource, device: Device) -> tuple[str, str] | None:
     module, _, attribute = (word or "").partition(":")
     module = module or (found.path.stem if found.path.suffix == ".py" else "step")
     code = found.code(module)
-    public = _public(code)
+    names = _names(code)
+    public = [name for name in names.defined if not name.startswith("_")]
     written = _entry_span(found, device)
     if attribute:
-        if attribute not in public:
+        # A name that is imported or assigned may be a class or function, too.
+        if attribute not in names.bound:
             message = f"{code.name} defines no class or function '{attribute}'"
             raise EntryError(message, did_you_mean(attribute, public), written)
         return module, attribute
@@ -140,14 +156,47 @@ def _entry_word(found: StepSource, device: Device) -> str | None:
     """`module:attribute` as written; None for the default; '' for no such implementation."""
     if found.attribute is not None:
         return f":{found.attribute}"
-    word = found.file.entry if found.file else None
-    return (word.get(device) or "") if isinstance(word, PerDevice) else word
+    words = found.file.entry if found.file else None
+    return None if words is None else words.get(device) or ""
 
 
-def _public(code: Path) -> list[str]:
-    """The classes and functions that `code` defines for others, in their order."""
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """What a step's class or function can be called with, `self` and `context` left out."""
+
+    names: tuple[str, ...]
+    required: tuple[str, ...]
+    any: bool
+    """Whether it takes every keyword."""
+
+
+def parameters(found: StepSource, module: str, attribute: str) -> Parameters | None:
+    """The parameters of the entry; None where reading the code does not tell."""
+    return _names(found.code(module)).defined.get(attribute)
+
+
+def neighbours(found: StepSource) -> list[str]:
+    """Modules that a single .py file imports from beside it: they do not come along."""
+    if found.path.suffix != ".py":
+        return []
     try:
-        return stamped(lambda: _definitions(code), code)
+        imported = _names(found.path).imported
+    except EntryError:
+        return []  # reported with the entry
+    return [name for name in imported if found.path.with_name(f"{name}.py").is_file()]
+
+
+@dataclass(frozen=True, slots=True)
+class _Names:
+    defined: dict[str, Parameters | None]
+    bound: frozenset[str]
+    imported: tuple[str, ...]
+
+
+def _names(code: Path) -> _Names:
+    """What `code` defines at its top, in order. Raises EntryError where it is no Python."""
+    try:
+        return stamped(lambda: _parsed(code), code)
     except OSError as error:
         raise EntryError(f"cannot read {code}: {error.strerror or error}") from None
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
@@ -157,9 +206,48 @@ def _public(code: Path) -> list[str]:
         raise EntryError(f"not Python: {getattr(error, 'msg', None) or error}", span=span) from None
 
 
-def _definitions(code: Path) -> list[str]:
+def _parsed(code: Path) -> _Names:
     tree = ast.parse(code.read_bytes(), filename=str(code))
-    kinds = (ast.ClassDef, ast.FunctionDef)
-    return [
-        node.name for node in tree.body if isinstance(node, kinds) and not node.name.startswith("_")
-    ]
+    defined: dict[str, Parameters | None] = {}
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef):
+            defined[node.name] = _parameters(node, method=False)
+        elif isinstance(node, ast.ClassDef):
+            calls = [each for each in node.body if isinstance(each, ast.FunctionDef)]
+            call = next((each for each in calls if each.name == "__call__"), None)
+            defined[node.name] = _parameters(call, method=True) if call else None
+    bound, imported = set(defined), []
+    for inner in ast.walk(tree):
+        if isinstance(inner, (ast.FunctionDef, ast.ClassDef)):
+            bound.add(inner.name)
+        elif isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Store):
+            bound.add(inner.id)
+        elif isinstance(inner, (ast.Import, ast.ImportFrom)):
+            bound |= {each.asname or each.name for each in inner.names}
+            imported += _absolute(inner)
+    return _Names(defined, frozenset(bound), tuple(dict.fromkeys(imported)))
+
+
+def _absolute(node: ast.Import | ast.ImportFrom) -> list[str]:
+    """The top modules that an import statement names without a leading dot."""
+    if isinstance(node, ast.Import):
+        return [each.name.partition(".")[0] for each in node.names]
+    return [node.module.partition(".")[0]] if node.module and node.level == 0 else []
+
+
+def _parameters(node: ast.FunctionDef, *, method: bool) -> Parameters | None:
+    if node.decorator_list:
+        return None  # a decorator may change all of it
+    every = node.args
+    positional = [*every.posonlyargs, *every.args][1 if method else 0 :]
+    defaults = len(every.defaults)
+    required = positional[: len(positional) - defaults] if defaults else positional
+    keywords = list(zip(every.kwonlyargs, every.kw_defaults, strict=True))
+    names = [each.arg for each in positional] + [each.arg for each, _ in keywords]
+    needed = [each.arg for each in required] + [each.arg for each, value in keywords if not value]
+    given = {"requested"} if method else {"requested", "context"}
+    return Parameters(
+        tuple(name for name in names if name not in given),
+        tuple(name for name in needed if name not in given),
+        every.kwarg is not None,
+    )

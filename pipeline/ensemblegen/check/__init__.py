@@ -11,6 +11,7 @@ from ensemblegen.check.fields import fields
 from ensemblegen.check.optional import optional
 from ensemblegen.check.order import order
 from ensemblegen.check.references import references
+from ensemblegen.check.subsets import subsets
 from ensemblegen.check.tensors import tensors
 from ensemblegen.check.use import use
 from ensemblegen.errors import Problem
@@ -22,6 +23,7 @@ RULES: tuple[Rule, ...] = (
     references,
     order,
     use,
+    subsets,
     optional,
     defaults,
     tensors,

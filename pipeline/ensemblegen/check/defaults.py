@@ -6,36 +6,59 @@ from collections.abc import Iterator
 from typing import Any
 
 from ensemblegen.errors import Problem
-from ensemblegen.graph import Edge, Graph
-from ensemblegen.types import DType, Shape, Tensor, flat, shape_text
+from ensemblegen.graph import Edge, Graph, Node
+from ensemblegen.types import ANY, DType, Shape, Tensor, flat, shape_text
 
 
 def defaults(graph: Graph) -> Iterator[Problem]:
     for entry in graph.entries.values():
-        if not entry.optional:
-            continue
-        reason = _unfit(entry.default, entry.tensor)
-        if reason is not None:
-            span = graph.document.span(("inputs", entry.name, "default"))
-            yield Problem("E112", f"the default of '{entry.name}' {reason}", span)
+        if entry.optional:
+            shape = graph.sizes.resolve(entry.tensor.shape)
+            reason = unfit(entry.default, Tensor(entry.tensor.dtype, shape))
+            if reason is not None:
+                span = graph.document.span(("inputs", entry.name, "default"))
+                yield Problem("E112", f"the default of '{entry.name}' {reason}", span)
+    for node in graph.nodes.values():
+        for port in (node.signature.inputs if node.signature else {}).values():
+            reason = None if port.required or not port.tensor else unfit(port.default, port.tensor)
+            if reason is not None:
+                message = f"in step.yaml the default of '{port.name}' {reason}"
+                yield Problem("E112", message, node.span)
     for edge in graph.edges():
         yield from _padding(graph, edge)
 
 
 def _padding(graph: Graph, edge: Edge) -> Iterator[Problem]:
-    pad = edge.node.step.inputs[edge.link.name].pad
-    if pad is None or edge.tensor is None:
+    node, name = edge.node, edge.link.name
+    written = node.step.inputs[name].pad
+    pad = edge.port.pad if written is None and edge.port is not None else written
+    if pad is None:
         return
-    span = graph.document.span(("steps", edge.node.name, "inputs", edge.link.name, "pad"))
-    if not edge.node.kind.pads:
-        message = f"{edge.node.kind.word} steps cannot pad"
+    span = graph.document.span(("steps", node.name, "inputs", name, "pad"))
+    tensor = (edge.port.tensor if edge.port is not None else None) or edge.tensor
+    if not node.kind.pads:
+        message = f"{node.kind.word} steps cannot pad"
         yield Problem("E112", message, span, "pad in the Python step before it")
-    elif not _scalar_fits(pad, edge.tensor.dtype):
-        message = f"{pad!r} cannot pad {edge.tensor.dtype}, the type of '{edge.link.source}'"
+    elif tensor is not None and not _scalar_fits(pad, tensor.dtype):
+        message = f"{pad!r} cannot pad {tensor.dtype}, the type of '{edge.link.source}'"
         yield Problem("E112", message, span)
+    elif tensor is not None and ANY in tensor.shape:
+        message = f"'{node.name}.{name}' is padded, so its sizes need names, not -1"
+        hint = "a name tells which outputs are cut back to the request's own size"
+        yield Problem("E112", message, span, hint)
+    else:
+        yield from _uncut(graph, node)
 
 
-def _unfit(value: Any, tensor: Tensor) -> str | None:
+def _uncut(graph: Graph, node: Node) -> Iterator[Problem]:
+    for name, port in (node.signature.outputs if node.signature else {}).items():
+        if port.tensor is not None and ANY in port.tensor.shape:
+            message = f"'{node.name}.{name}' comes from padded inputs: its sizes need names, not -1"
+            span = graph.document.span(("steps", node.name, "outputs", name, "shape"))
+            yield Problem("E112", message, span, "an output without a name is never cut back")
+
+
+def unfit(value: Any, tensor: Tensor) -> str | None:
     """Why `value` cannot be an item of `tensor`; None if it can. A scalar fills the whole item."""
     if any(isinstance(dim, str) or dim < 1 for dim in tensor.shape):
         return f"has no size: its shape is {shape_text(tensor.shape)}, which varies"

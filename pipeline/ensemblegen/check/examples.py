@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ensemblegen.check.defaults import unfit
 from ensemblegen.errors import Problem, did_you_mean, nearest
 from ensemblegen.graph import Graph
 from ensemblegen.spec import Example
@@ -26,6 +27,14 @@ def _inputs(graph: Graph, i: int, example: Example) -> Iterator[Problem]:
         message = f"example '{example.name}' gives '{name}', which is no input"
         span = graph.document.key_span(("examples", i, "inputs", name))
         yield Problem("E213", message, span, did_you_mean(name, graph.entries))
+    for name, value in example.inputs.items():
+        entry = graph.entries.get(name)
+        if entry is None or any(not isinstance(dim, int) or dim < 1 for dim in entry.tensor.shape):
+            continue
+        reason = unfit(value, entry.tensor)
+        if reason is not None:
+            span = graph.document.span(("examples", i, "inputs", name))
+            yield Problem("E213", f"'{name}' of example '{example.name}' {reason}", span)
     missing = [
         entry.name
         for entry in graph.entries.values()

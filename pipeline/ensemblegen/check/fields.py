@@ -18,6 +18,10 @@ _OURS = {
     "input": "`inputs`",
     "output": "`outputs`",
     "ensemble_scheduling": "the edges between steps",
+    "runtime": "the step's kind",
+    "default_model_filename": "the step's kind",
+    "version_policy": "the compiler, which writes version 1",
+    "model_transaction_policy": "the compiler: a step answers each request once",
 }
 """Fields that follow from the pipeline, and what sets them."""
 

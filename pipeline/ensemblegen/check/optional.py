@@ -20,3 +20,10 @@ def optional(graph: Graph) -> Iterator[Problem]:
             )
             hint = f"remove the default, or let a Python step pass '{entry.name}' on"
             yield Problem("E212", message, edge.link.span, hint)
+    for node in graph.nodes.values():
+        feeding = [graph.entries.get(link.source.tensor) for link in node.links
+                   if link.source.step is None]  # fmt: skip
+        if len(feeding) == len(node.links) and all(entry and entry.optional for entry in feeding):
+            message = f"every input of step '{node.name}' has a default: a request may give none"
+            hint = "Triton cannot run a step on nothing: feed it one input without a default"
+            yield Problem("E212", message, node.span, hint)

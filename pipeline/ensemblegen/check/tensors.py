@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ensemblegen.errors import Problem
-from ensemblegen.graph import Edge, Graph
-from ensemblegen.types import Tensor, compatible, shape_text
+from ensemblegen.graph import Edge, Graph, Node
+from ensemblegen.types import DType, Tensor, compatible, shape_text
 
 
 def tensors(graph: Graph) -> Iterator[Problem]:
@@ -42,18 +42,29 @@ def _agreement(edge: Edge, given: Tensor, wanted: Tensor) -> Iterator[Problem]:
 
 
 def _carried(edge: Edge, tensor: Tensor) -> Iterator[Problem]:
-    kind = edge.node.kind
-    if tensor.dtype not in kind.dtypes and (edge.port is None or edge.port.tensor is None):
-        message = f"{kind.word} steps cannot take {tensor.dtype}, the type of '{edge.link.source}'"
-        hint = f"they take {', '.join(sorted(str(dtype) for dtype in kind.dtypes))}"
-        yield Problem("E405", message, edge.link.span, hint)
+    node = edge.node
+    if node.kind.carries(tensor.dtype, node.signature):
+        return
+    if edge.port is None or edge.port.tensor is None or edge.port.tensor.dtype is tensor.dtype:
+        message = f"{_steps(node)} cannot take {tensor.dtype}, the type of '{edge.link.source}'"
+        yield Problem("E405", message, edge.link.span, _carries(node, "take"))
 
 
 def _outputs(graph: Graph) -> Iterator[Problem]:
     for node in graph.nodes.values():
         for name, port in (node.signature.outputs if node.signature else {}).items():
-            if port.tensor is not None and port.tensor.dtype not in node.kind.dtypes:
-                message = f"{node.kind.word} steps cannot give {port.tensor.dtype}"
+            dtype = port.tensor.dtype if port.tensor is not None else None
+            if dtype is not None and not node.kind.carries(dtype, node.signature):
+                message = f"{_steps(node)} cannot give {dtype}"
                 span = graph.document.span(("steps", node.name, "outputs", name, "dtype"))
-                hint = f"they give {', '.join(sorted(str(dtype) for dtype in node.kind.dtypes))}"
-                yield Problem("E405", message, span, hint)
+                yield Problem("E405", message, span, _carries(node, "give"))
+
+
+def _steps(node: Node) -> str:
+    return f"{node.kind.word} steps" if len(node.kind.dtypes) < len(DType) else "this step"
+
+
+def _carries(node: Node, verb: str) -> str:
+    if len(node.kind.dtypes) == len(DType):
+        return "of numpy, cupy and torch only torch knows bf16: `arrays: torch`"
+    return f"they {verb} {', '.join(sorted(str(dtype) for dtype in node.kind.dtypes))}"

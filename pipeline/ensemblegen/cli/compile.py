@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from ensemblegen.cli.render import Format, console, print_json
+from ensemblegen.cli.render import Format, console, print_json, print_problems, problem_json
 
 if TYPE_CHECKING:
     from ensemblegen.emit.write import Changes
+    from ensemblegen.errors import Problem
     from ensemblegen.plan import Plan
 
 
@@ -47,7 +48,7 @@ def compile(
     from ensemblegen.compile import make_plan
     from ensemblegen.emit.files import files
     from ensemblegen.emit.write import compare, write
-    from ensemblegen.errors import InputError, Problem
+    from ensemblegen.errors import InputError
     from ensemblegen.placement import Choice
 
     # A compile is over before its garbage matters; looking for it would take a tenth of the time.
@@ -58,20 +59,29 @@ def compile(
     target = output or pipeline.parent / "build" / "repository"
     made = files(plan)
     looking = dry_run or check
-    changes = compare(made, target) if looking else write(made, target)
+    changes = compare(made, target, thorough=check) if looking else write(made, target)
+    stale = _stale(pipeline, target) if check and changes else ()
     if format is Format.json:
-        print_json(_json(plan, target, changes))
-    else:
-        _show(plan, target, changes, written=not looking)
-    if check and changes:
-        message = f"{target} is not what {pipeline} compiles to"
-        hint = f"ensemblegen compile {pipeline} -o {target}"
-        raise InputError([Problem("E602", message, hint=hint)])
+        print_json(_json(plan, target, changes, stale))
+        if stale:
+            raise typer.Exit(1)
+        return
+    print_problems(plan.warnings)
+    _show(plan, target, changes, written=not looking)
+    if stale:
+        raise InputError(stale)
 
 
-def _json(plan: Plan, target: Path, changes: Changes) -> dict[str, Any]:
+def _stale(pipeline: Path, target: Path) -> tuple[Problem, ...]:
+    from ensemblegen.errors import Problem
+
+    message = f"{target} is not what {pipeline} compiles to"
+    return (Problem("E602", message, hint=f"ensemblegen compile {pipeline} -o {target}"),)
+
+
+def _json(plan: Plan, target: Path, changes: Changes, stale: tuple[Problem, ...]) -> dict[str, Any]:
     return {
-        "ok": True,
+        "ok": not stale,
         "pipeline": plan.name,
         "repository": str(target),
         "device": plan.device,
@@ -79,6 +89,7 @@ def _json(plan: Plan, target: Path, changes: Changes) -> dict[str, Any]:
         "changed": list(changes.changed),
         "removed": list(changes.removed),
         "unchanged": len(changes.unchanged),
+        "problems": [problem_json(each) for each in (*plan.warnings, *stale)],
     }
 
 

@@ -29,11 +29,12 @@ def init(
         message = f"{folder} is there already, and not an empty folder"
         raise InputError([Problem("E601", message, hint="choose another name")])
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".ensemblegen-") as name:
+        place = folder.resolve()
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=place.parent, prefix=".ensemblegen-") as name:
             made = Path(name) / "made"
             shutil.copytree(SKELETON, made, ignore=shutil.ignore_patterns("__pycache__"))
-            made.rename(folder)  # takes the place of an empty folder, too
+            made.rename(place)  # takes the place of an empty folder, too
     except OSError as error:
         raise MachineError(f"cannot make {folder}: {error.strerror or error}") from error
     files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.*"))

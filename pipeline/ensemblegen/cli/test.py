@@ -68,7 +68,6 @@ def _run(plan: Plan, repository: Path, options: Options) -> list[Outcome]:
     from ensemblegen.client.interface import Interface
     from ensemblegen.client.rows import from_values
     from ensemblegen.client.session import Session
-    from ensemblegen.client.tensors import jsonable
     from ensemblegen.examples import failures
 
     interface = Interface.of(manifest.read(repository))
@@ -77,11 +76,18 @@ def _run(plan: Plan, repository: Path, options: Options) -> list[Outcome]:
     with started(repository, options) as running, Session(running.http) as session:
         for example, result in zip(plan.examples, session.infer(interface, rows), strict=True):
             if result.ok:
-                outputs = {name: jsonable(array) for name, array in result.outputs.items()}
+                outputs = {name: _plain(array.tolist()) for name, array in result.outputs.items()}
                 outcomes.append((example.name, list(failures(example, outputs))))
             else:
                 outcomes.append((example.name, [each.message for each in result.problems]))
     return outcomes
+
+
+def _plain(value: Any) -> Any:
+    """An item as Python has it: text for bytes, NaN and infinities as they are."""
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
 def _json(outcomes: list[Outcome]) -> list[dict[str, Any]]:

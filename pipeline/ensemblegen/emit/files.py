@@ -23,7 +23,11 @@ _ENSEMBLE_VERSION = (
 
 def files(plan: Plan) -> dict[str, Content]:
     """The repository of `plan`, its manifest included."""
-    made: dict[str, Content] = dict(sorted(_files(plan)))
+    made: dict[str, Content] = {}
+    for path, content in sorted(_files(plan), key=lambda entry: entry[0]):
+        if path in made:
+            raise AssertionError(f"two files for {path}: the checks let a collision through")
+        made[path] = content
     made[manifest.NAME] = json_text.text(manifest.to_json(_manifest(plan, made))).encode()
     return made
 

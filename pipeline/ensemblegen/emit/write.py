@@ -42,16 +42,20 @@ class Changes:
         return bool(self.added or self.changed or self.removed)
 
 
-def compare(files: Mapping[str, Content], repository: Path) -> Changes:
-    """What writing would change. Raises InputError for a folder that is not ours."""
-    old = _existing(repository)
-    present = set(_walk(repository)) if old else set()
+def compare(files: Mapping[str, Content], repository: Path, *, thorough: bool = False) -> Changes:
+    """What writing would change; `thorough` reads the artifacts of the repository, too.
+
+    Raises InputError for a folder that is not ours.
+    """
+    place = repository.resolve()  # `build/../data` is `data` even before there is a `build`
+    old = _existing(place, repository)
+    present = set(_walk(place)) if old else set()
     foreign = sorted(present - set(old.files if old else ()) - set(files) - {NAME})
     if foreign:
         shown = ", ".join(foreign[:3]) + (", ..." if len(foreign) > 3 else "")
         message = f"{repository} holds files that ensemblegen did not write: {shown}"
         raise InputError([Problem("E601", message, hint="move them away, or compile elsewhere")])
-    comparer = _Comparer(repository, old)
+    comparer = _Comparer(place, old, thorough=thorough)
     same = {path for path in present & set(files) if comparer.is_same(path, files[path])}
     return Changes(
         added=tuple(sorted(set(files) - present)),
@@ -89,34 +93,41 @@ def _remedy(error: OSError) -> str | None:
     }.get(error.errno or 0)
 
 
-def _existing(repository: Path) -> Manifest | None:
+def _existing(place: Path, shown: Path) -> Manifest | None:
     """The manifest of what is there; None for nothing or an empty folder."""
-    if not repository.exists() or (repository.is_dir() and not any(repository.iterdir())):
+    if not place.exists() or (place.is_dir() and not any(place.iterdir())):
         return None
-    if not repository.is_dir():
-        message = f"{repository} is a file, not a folder"
+    if not place.is_dir():
+        message = f"{shown} is a file, not a folder"
         raise InputError([Problem("E601", message, hint="choose another folder with --output")])
-    if not (repository / NAME).is_file():
-        message = f"{repository} was not made by ensemblegen: it has no {NAME}"
+    if not (place / NAME).is_file():
+        message = f"{shown} was not made by ensemblegen: it has no {NAME}"
         raise InputError([Problem("E601", message, hint="choose another folder with --output")])
-    return read(repository)
+    return read(place)
 
 
 def _walk(repository: Path) -> Iterator[str]:
-    """Every file by its path inside the repository; what Python caches while serving is not one."""
+    """Every file by its path inside the repository, and what else would be lost with the tree:
+    links to folders, and empty folders (`name/`). What Python caches while serving is neither.
+    """
     for folder, folders, names in os.walk(repository):
-        folders[:] = [each for each in folders if each != "__pycache__"]
         inner = os.path.relpath(folder, repository)
-        for name in names:
-            yield name if inner == "." else f"{inner}/{name}"
+        above = "" if inner == "." else f"{inner}/"
+        links = [each for each in folders if os.path.islink(f"{folder}/{each}")]  # noqa: PTH114
+        if not (folders or names):
+            yield above
+        folders[:] = [each for each in folders if each != "__pycache__"]
+        for name in (*names, *links):
+            yield f"{above}{name}"
 
 
 class _Comparer:
     """Tells whether a file on the disk is what it should be; reads each inode once."""
 
-    def __init__(self, repository: Path, old: Manifest | None) -> None:
+    def __init__(self, repository: Path, old: Manifest | None, *, thorough: bool) -> None:
         self._repository = str(repository)
         self._old = old
+        self._thorough = thorough
         self._read: dict[int, bytes] = {}
 
     def is_same(self, path: str, content: Content) -> bool:
@@ -125,12 +136,18 @@ class _Comparer:
         if not stat.S_ISREG(status.st_mode) or status.st_size != size(content):
             return False
         if isinstance(content, Linked):
-            known = self._old.files.get(path) if self._old else None
-            return known is not None and known.sha256 == content.sha256
+            return self._is_artifact(path, content, status)
         if status.st_ino not in self._read:
             with open(file, "rb") as there:  # noqa: PTH123
                 self._read[status.st_ino] = there.read()
         return self._read[status.st_ino] == content
+
+    def _is_artifact(self, path: str, content: Linked, status: os.stat_result) -> bool:
+        """By what the manifest says of it; when thorough, by what it holds."""
+        if self._thorough and not os.path.samestat(status, content.path.stat()):
+            return Linked(Path(self._repository, path)).sha256 == content.sha256
+        known = self._old.files.get(path) if self._old else None
+        return known is not None and known.sha256 == content.sha256
 
 
 def _replace(files: Mapping[str, Content], target: Path, unchanged: set[str]) -> None:

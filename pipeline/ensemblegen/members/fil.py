@@ -16,7 +16,7 @@ from ensemblegen.artifacts import forest
 from ensemblegen.artifacts.forest import Forest
 from ensemblegen.content import Content, Linked
 from ensemblegen.members.kind import Kind, Member, Port, Signature, Site
-from ensemblegen.spec import Device, Path, StepSpec
+from ensemblegen.spec import Device, Number, Path, StepSpec
 from ensemblegen.targets import Target
 from ensemblegen.types import DType, Tensor
 
@@ -40,7 +40,7 @@ class FilSpec(StepSpec):
     predict_proba: StrictBool = Field(
         False, description="Classifiers: give the probability of each class, not the class."
     )
-    threshold: float = Field(
+    threshold: Number = Field(
         0.5, description="Binary classifiers: the probability from which the class is 1."
     )
 
@@ -58,6 +58,7 @@ class Fil(Kind):
     backend = "fil"
     spec = FilSpec
     dtypes = frozenset({DType.FP32})
+    unbatched = False  # the backend takes the features for the number of rows
 
     def read(self, step: FilSpec, site: Site) -> Signature | None:
         path = site.file(step.fil, "fil")

@@ -84,8 +84,8 @@ class Site:
         try:
             with full.open("rb"):
                 return full
-        except OSError as error:
-            reason = error.strerror or str(error)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
             hint = "paths are relative to the folder of pipeline.yaml"
             self.problem("E401", f"cannot read {path}: {reason}", *way, hint=hint)
             return None
@@ -140,6 +140,13 @@ class Kind(ABC):
     """Whether a request may leave out an input."""
     pads: ClassVar[bool] = False
     """Whether items of different sizes can be joined by padding."""
+
+    unbatched: ClassVar[bool] = True
+    """Whether the backend works with max_batch_size 0."""
+
+    def carries(self, dtype: DType, signature: Signature | None) -> bool:
+        """Whether a step with this signature can take and give `dtype`."""
+        return dtype in self.dtypes
 
     @abstractmethod
     def read(self, step: Any, site: Site) -> Signature | None:

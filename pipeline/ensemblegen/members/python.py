@@ -2,41 +2,42 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
 from ensemblegen import catalog, json_text
-from ensemblegen.artifacts import step_source
 from ensemblegen.artifacts.stamp import stamped
-from ensemblegen.artifacts.step_source import Arrays, EntryError, PerDevice, StepSource
+from ensemblegen.artifacts.step_source import ArraysWord, Entry, StepSource
 from ensemblegen.content import Content, Linked
-from ensemblegen.errors import InputError, Problem, did_you_mean
+from ensemblegen.errors import Problem, did_you_mean
+from ensemblegen.members import implementation
+from ensemblegen.members.implementation import Implementation
 from ensemblegen.members.kind import Kind, Member, MemberTensor, Port, Signature, Site
-from ensemblegen.spec import DEVICES, Device, Path, StepSpec, TensorSpec
+from ensemblegen.spec import DEVICES, Device, Path, StepSpec, TensorSpec, Word, expanded
 from ensemblegen.targets import Target
 from ensemblegen.types import DType, Shape, Tensor, compatible
 
 RUNTIME = FilePath(__file__).resolve().parent.parent / "runtime"
-_RESERVED = frozenset({
-    "assets", "cudf", "cuml", "cupy", "ensemblegen_runtime", "model", "numpy", "tokenizers",
-    "torch", "transformers", "triton_python_backend_utils", *sys.stdlib_module_names,
-})  # fmt: skip
-"""Names that the version folder needs for itself, or that a step may want to import."""
-
-_DEFAULT_ARRAYS: Mapping[Device, str] = {"cpu": "numpy", "gpu": "cupy"}
 
 
 def _by_name(value: object) -> object:
     """Assets as a list keep their file names."""
-    if isinstance(value, list) and all(isinstance(each, str) for each in value):
-        return {FilePath(each).name: each for each in value}
-    return value
+    if not (isinstance(value, list) and all(isinstance(each, str) for each in value)):
+        return value
+    names = [FilePath(expanded(each)).name for each in value]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise PydanticCustomError(
+            "assets", "two assets are called '{name}': give each a name of its own, as NAME: path",
+            {"name": twice},
+        )  # fmt: skip
+    return dict(zip(names, value, strict=True))
 
 
 class PythonSpec(StepSpec):
@@ -44,7 +45,7 @@ class PythonSpec(StepSpec):
 
     kind = "python"
 
-    python: str | PerDevice = Field(
+    python: Entry = Field(
         description="A folder of python_models/, or a path to a folder or .py file; "
         "`:name` picks a class or function."
     )
@@ -54,22 +55,14 @@ class PythonSpec(StepSpec):
     assets: Annotated[dict[str, Path], BeforeValidator(_by_name)] = Field(
         default_factory=dict, description="Files that the step finds in context.directory."
     )
-    environment: str | None = None
-    arrays: Arrays | PerDevice | None = None
+    environment: Word | None = None
+    arrays: ArraysWord | None = None
     batching: Literal["concatenate", "per_request"] = "concatenate"
 
 
 @dataclass(frozen=True, slots=True)
-class _Implementation:
-    source: StepSource
-    module: str
-    attribute: str
-    arrays: str
-
-
-@dataclass(frozen=True, slots=True)
 class _Artifact:
-    implementations: dict[Device, _Implementation]
+    implementations: dict[Device, Implementation]
     parameters: dict[str, Any]
     assets: dict[str, FilePath]
     batching: str
@@ -83,11 +76,17 @@ class Python(Kind):
     optional_inputs = True
     pads = True
 
+    def carries(self, dtype: DType, signature: Signature | None) -> bool:
+        """bfloat16 has no form in numpy or CuPy."""
+        if dtype is not DType.BF16 or signature is None:
+            return True
+        return all(each.arrays == "torch" for each in signature.artifact.implementations.values())
+
     def read(self, step: PythonSpec, site: Site) -> Signature | None:
         before = len(site.problems)
-        sources = _sources(step, site)
-        implementations = _implementations(step, sources, site)
-        described = next((found for found in sources.values() if found.file), None)
+        implementations = implementation.read(step.python, step.arrays, site)
+        sources = [each.source for each in implementations.values()]
+        described = next((found for found in sources if found.file), None)
         assets = _assets(step, described, site)
         inputs = _inputs(step, described, site)
         outputs = _outputs(step, described, site)
@@ -143,79 +142,21 @@ def _read(path: FilePath) -> bytes:
     return stamped(path.read_bytes, path)
 
 
-def _sources(step: PythonSpec, site: Site) -> dict[Device, StepSource]:
-    words = dict.fromkeys(DEVICES, step.python)
-    if isinstance(step.python, PerDevice):
-        words = {device: step.python.get(device) for device in DEVICES}  # type: ignore[misc]
-    found: dict[str, StepSource | None] = {}
-    for word in words.values():
-        if isinstance(word, str) and word not in found:
-            found[word] = _source(word, site)
-    return {
-        device: source
-        for device, word in words.items()
-        if isinstance(word, str) and (source := found[word]) is not None
-    }
-
-
-def _source(word: str, site: Site) -> StepSource | None:
-    name, _, attribute = word.partition(":")
-    path = catalog.find_step(name, site.folder)
-    if path is None:
-        hint = did_you_mean(name, catalog.step_names(site.folder))
-        site.problem("E408", f"there is no Python step '{name}'", "python", hint=hint)
-        return None
-    try:
-        found = step_source.load(path, attribute or None)
-    except InputError as error:
-        site.problems.extend(error.problems)
-        return None
-    if found.package in _RESERVED:
-        message = (
-            f"a step cannot be called '{found.package}': it would hide the module of that name"
-        )
-        site.problem("E409", message, "python", hint="rename its folder or file")
-        return None
-    return found
-
-
-def _implementations(
-    step: PythonSpec, sources: dict[Device, StepSource], site: Site
-) -> dict[Device, _Implementation]:
-    implementations: dict[Device, _Implementation] = {}
-    for device, found in sources.items():
-        try:
-            chosen = step_source.entry(found, device)
-        except EntryError as error:
-            span = error.span or site.document.span(site.at("python"))
-            problem = Problem("E409", str(error), span, error.hint)
-            if problem not in site.problems:  # both devices may share the fault
-                site.problems.append(problem)
-            continue
-        if chosen is not None:
-            arrays = _arrays(step, found, device)
-            implementations[device] = _Implementation(found, *chosen, arrays)
-    return implementations
-
-
-def _arrays(step: PythonSpec, found: StepSource, device: Device) -> str:
-    for word in (step.arrays, found.file.arrays if found.file else None):
-        chosen = word.get(device) if isinstance(word, PerDevice) else word
-        if chosen is not None:
-            return chosen
-    return _DEFAULT_ARRAYS[device]
-
-
 def _assets(step: PythonSpec, described: StepSource | None, site: Site) -> dict[str, FilePath]:
     assets: dict[str, FilePath] = {}
     for name, path in step.assets.items():
-        if FilePath(name).is_absolute() or ".." in FilePath(name).parts:
-            message = f"asset name '{name}' must stay inside the step's folder"
+        plain = FilePath(name)
+        inside = {FilePath(other) for other in step.assets} & set(plain.parents)
+        if plain.is_absolute() or ".." in plain.parts or name != plain.as_posix() or name == ".":
+            message = f"asset name '{name}' must be a plain path inside the step's folder"
             site.key_problem("E410", message, "assets", name)
-            continue
-        full = site.file(path, "assets", name)
-        if full is not None:
-            assets[name] = full
+        elif inside:
+            message = f"asset '{name}' would lie inside the asset '{inside.pop()}', a file"
+            site.key_problem("E410", message, "assets", name)
+        else:
+            full = site.file(path, "assets", name)
+            if full is not None:
+                assets[name] = full
     wanted = described.file.assets if described and described.file else []
     missing = [name for name in wanted if name not in step.assets]
     if missing:

@@ -1,0 +1,5 @@
+from echo import echo
+
+
+def twice(x):
+    return echo(x)
