@@ -31,7 +31,11 @@ HONEST = (
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit status: 0 trained, 1 the user's data or options, 2 usage."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    unused = _unused(options)
+    if unused:
+        parser.error(unused)
     from rich.console import Console
     from rich.progress import Progress, TimeElapsedColumn
 
@@ -85,16 +89,28 @@ def _parser() -> argparse.ArgumentParser:
     add("--forest-trees", type=_at_least(1), default=100)
     add("--forest-depth", type=_at_least(1), default=16)
     add("--holdout", type=_share, default=0.2, help="share of the rows to measure on")
-    add("--seed", type=int, default=0)
+    add("--seed", type=_at_least(0, 2**32 - 1), default=0)
     add("--output", type=Path, default=HERE / "artifacts", metavar="FOLDER")
     return parser
 
 
-def _at_least(least: int) -> Any:
+def _unused(options: argparse.Namespace) -> str | None:
+    """What was asked for and would have no effect."""
+    if options.freeze_layers and options.encoder == "tiny":
+        return "--freeze-layers needs a pretrained --encoder: tiny is trained from scratch"
+    for name in ("limit", "text_column", "target_column"):
+        if options.data is None and getattr(options, name) is not None:
+            return f"--{name.replace('_', '-')} needs --data: the texts are generated"
+    return None
+
+
+def _at_least(least: int, most: int | None = None) -> Any:
     def number(text: str) -> int:
         value = int(text)
         if value < least:
             raise argparse.ArgumentTypeError(f"must be {least} or more")
+        if most is not None and value > most:
+            raise argparse.ArgumentTypeError(f"must be {most} or less")
         return value
 
     return number

@@ -26,6 +26,7 @@ from python_models.readability_preprocess.tokens import Length, WordPiece
 
 Array = npt.NDArray[np.float32]
 TINY = "tiny"
+LEAST_TRAINING = 5
 ARTIFACTS = ("bert.pt", "checkpoint.tl", "tokenizer.json", "words.json", "metrics.json")
 
 
@@ -60,6 +61,11 @@ def train(options: Options, progress: Progress) -> dict[str, Any]:
     """Train both models, write the artifacts, and return what `metrics.json` holds."""
     corpus = _corpus(options)
     fitting, holdout = corpus.split(options.holdout, options.seed)
+    if len(fitting) < LEAST_TRAINING:
+        raise TrainingError(
+            f"{len(fitting)} of {len(corpus)} rows are left for training, and {LEAST_TRAINING} are "
+            "needed: lower --holdout, or raise --limit"
+        )
     options.output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=options.output, prefix=".new-") as folder:
         staged = Path(folder)

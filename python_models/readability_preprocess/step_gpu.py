@@ -111,8 +111,6 @@ class Features:
     def __init__(self, lists: WordLists) -> None:
         columns = lists.columns()
         known = [*columns, *sorted(lists.stop - columns.keys())]
-        if not all(word.isascii() and word.isalnum() for word in known):
-            raise ValueError("words.json must list words of ASCII letters and digits")
         # The known words travel as one more text, so that one factorisation numbers them as well.
         self._known = cudf.Series([" ".join(known)])
         self._n_known = len(known)

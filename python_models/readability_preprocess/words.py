@@ -73,9 +73,21 @@ def read(path: Path) -> WordLists:
         found = WordLists(frozenset(lists["stop"]), tuple(lists["frequent"]), tuple(lists["rare"]))
     except (KeyError, TypeError, json.JSONDecodeError) as problem:
         raise ValueError(f"{path.name} holds no word lists: {problem!r}") from problem
+    for word in (*found.stop, *found.frequent, *found.rare):
+        if not _is_word(word):
+            raise ValueError(
+                f"{path.name} must list words of lower-case ASCII letters and digits, not {word!r}"
+            )
     if len(found.frequent) != LISTED or len(found.rare) != LISTED:
         raise ValueError(
             f"{path.name} must list {LISTED} frequent and {LISTED} rare words, "
             f"not {len(found.frequent)} and {len(found.rare)}"
         )
     return found
+
+
+def _is_word(word: object) -> bool:
+    """Whether a text can hold it, once lower-cased as in features.py; or an open place."""
+    if not isinstance(word, str):
+        return False
+    return not word or (word.isascii() and word.isalnum() and word == word.lower())

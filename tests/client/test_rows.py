@@ -64,7 +64,7 @@ def test_csv(tmp_path: Path) -> None:
 
 
 def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO('{"a": 1}\n'))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b'\xef\xbb\xbf{"a": 1}\n')))
     assert [row.values for row in rows.from_file("-")] == [{"a": 1}]
 
 
@@ -73,7 +73,11 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("rows.txt", b"", "none of the endings"),
         ("rows.jsonl", None, "No such file"),
-        ("rows.csv", b"a\n\xff\n", "not UTF-8"),
+        ("rows.csv", b"\xff\na\n", "not UTF-8"),
+        ("rows.csv", b"a,b, a\n1,2,3\n", "two columns are named 'a'"),
+        ("rows.csv", b"", "has no rows"),
+        ("rows.csv", b"a,b\n", "has no rows"),
+        ("rows.jsonl", b"\n", "has no rows"),
     ],
 )
 def test_files_that_are_none(
@@ -84,3 +88,38 @@ def test_files_that_are_none(
         path.write_bytes(content)
     with pytest.raises(InputError, match=message):
         list(rows.from_file(str(path)))
+
+
+def test_rows_that_are_not_utf8_fail_alone(tmp_path: Path) -> None:
+    for name, content in (
+        ("rows.csv", b"a\n1\n\xff\n2\n"),
+        ("rows.jsonl", b'{"a": 1}\n{"a": "\xff"}\n{"a": 2}\n'),
+    ):
+        (tmp_path / name).write_bytes(content)
+        found = list(rows.from_file(str(tmp_path / name)))
+        assert [row.problem is None for row in found] == [True, False, True]
+        assert found[1].problem is not None
+        assert found[1].problem.message == "not UTF-8"
+        assert found[1].span is not None
+        assert found[1].span.line in (2, 3)
+
+
+def test_json_lines_that_are_nested_too_deeply_fail_alone(tmp_path: Path) -> None:
+    deep = "[" * 100_000 + "]" * 100_000
+    found = _read(tmp_path, "rows.jsonl", f'{{"a": {deep}}}\n{{"a": 1}}\n')
+    assert found[0].problem is not None
+    assert found[1].values == {"a": 1}
+
+
+def test_csv_with_spaced_names_and_a_long_cell(tmp_path: Path) -> None:
+    long = "x" * 200_000
+    (row,) = _read(tmp_path, "rows.csv", f"a , b\n1,{long}\n")
+    assert row.values == {"a": Text("1"), "b": Text(long)}
+
+
+def test_csv_that_breaks_off_says_where(tmp_path: Path) -> None:
+    found = _read(tmp_path, "rows.csv", 'a\n1\n"2"x\n3\n')
+    assert found[0].values == {"a": Text("1")}
+    assert found[1].problem is not None
+    assert "reading stopped at line 3" in found[1].problem.message
+    assert len(found) == 2

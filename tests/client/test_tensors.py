@@ -132,3 +132,47 @@ def test_any_value_fits_or_is_a_problem(value: Any, dtype: DType, shape: Shape) 
 def test_jsonable(array: Any, expected: Any) -> None:
     assert jsonable(array) == expected
     json.dumps(expected, allow_nan=False)
+
+
+def _deep(depth: int) -> Any:
+    value: Any = 1
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+def _deep_object(depth: int) -> Any:
+    value: Any = 1
+    for _ in range(depth):
+        value = {"a": value}
+    return value
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value"),
+    [
+        (DType.STRING, "\ud800"),
+        (DType.STRING, Text("\udcff")),
+        (DType.FP32, 10**400),
+        (DType.INT64, 10**400),
+        (DType.BF16, 3.4e38),
+        (DType.FP32, _deep(3000)),
+        (DType.FP32, _deep_object(3000)),
+    ],
+    ids=["surrogate", "surrogate word", "float", "int", "bf16", "deep list", "deep object"],
+)
+def test_strange_values_are_problems_of_the_row(dtype: DType, value: Any) -> None:
+    with pytest.raises(InputError) as caught:
+        _array(dtype, (1,), value)
+    (problem,) = caught.value.problems
+    assert problem.code == "E703"
+    problem.message.encode()
+    assert len(problem.message) < 200
+
+
+def test_bf16() -> None:
+    ml_dtypes = pytest.importorskip("ml_dtypes")
+    for value in ([0.1, 2.0], np.array([0.1, 2.0]), np.array([0.1, 2.0], ml_dtypes.bfloat16)):
+        array = _array(DType.BF16, (2,), value)
+        assert array.dtype == ml_dtypes.bfloat16
+        assert jsonable(array) == pytest.approx([0.1, 2.0], rel=0.01)

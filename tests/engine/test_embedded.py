@@ -79,6 +79,30 @@ def test_a_cache_with_a_space_is_not_used(
     assert embedded.cache().is_relative_to(tmp_path / "tmp")
 
 
+@pytest.mark.parametrize("name", ["a b", "a(b", "a&b", "a'b", "a$b", "a;b", "ü", "a\nb"])
+def test_a_path_that_the_stub_does_not_survive(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    unsafe = tmp_path / name
+    unsafe.mkdir()
+    assert not embedded.safe_for_stub(unsafe)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(unsafe))
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(unsafe))
+    assert embedded.cache().parent == Path("/tmp")  # noqa: S108
+    made = embedded.temporary_folder()
+    made.rmdir()
+    assert made.parent == Path("/tmp")  # noqa: S108  # noqa: S108
+    monkeypatch.setattr(embedded, "_LAST_RESORT", str(unsafe))
+    with pytest.raises(MachineError, match="temporary files"):
+        embedded.temporary_folder()
+    with pytest.raises(MachineError, match="to keep the backends in"):
+        embedded.cache()
+
+
+def test_a_path_that_is_safe_for_the_stub() -> None:
+    assert embedded.safe_for_stub(Path("/srv/A-Z_0.9/+a=b@c,d:e"))
+
+
 def test_environment(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LD_LIBRARY_PATH", "/mine")
     environment = embedded.environment(engine)

@@ -101,3 +101,29 @@ def test_a_stub_that_gave_up_is_found_while_the_server_waits() -> None:
         "m": "Python model file not found in '/srv/repository/m/1/model.py'"
     }
     assert failure.stuck(lines[:1]) == {}
+
+
+def test_services_that_started() -> None:
+    lines = [
+        'I1121 04:31:35.188069 12854 grpc_server.cc:2558] "Started GRPCInferenceService at ::1:1"',
+        'I1121 04:31:35.188276 12854 http_server.cc:4713] "Started HTTPService at 127.0.0.1:41099"',
+        'I1121 04:31:35.229490 12854 http_server.cc:362] "Started Metrics Service at 127.0.0.1:3"',
+    ]
+    assert failure.started(lines[:1]) == {"GRPCInferenceService"}
+    assert failure.started(lines) == {"GRPCInferenceService", "HTTPService", "Metrics Service"}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "bash: -c: line 0: syntax error near unexpected token `('",
+        "bash: line 1: /srv/a: No such file or directory",
+        "  what():  stol",
+    ],
+)
+def test_a_shell_that_did_not_start_the_stub(line: str) -> None:
+    assert failure.stuck(["other", line]) == {"": f"a Python stub did not start: {line.strip()}"}
+
+
+def test_a_step_may_miss_a_command() -> None:
+    assert failure.stuck(["bash: line 1: nvcc: command not found"]) == {}

@@ -30,6 +30,12 @@ PARENT = (
     "time.sleep(60)']); print('set', flush=True); time.sleep(60)"
 )
 
+DETACHED = (
+    PARENT.replace("time.sleep(60)'])", "time.sleep(60)'], start_new_session=True)")
+    .replace("subprocess.Popen(", "child = subprocess.Popen(")
+    .replace("'set'", "child.pid")
+)
+
 
 @pytest.fixture
 def prefix() -> Iterator[str]:
@@ -64,6 +70,10 @@ class Guarded:
         assert self.process.stdin is not None
         self.process.stdin.write(word)
         self.process.stdin.flush()
+
+    def read_line(self) -> bytes:
+        assert self.process.stdout is not None
+        return self.process.stdout.readline()
 
     def close(self) -> int:
         code = self.process.wait(10)
@@ -130,6 +140,17 @@ def test_children_of_the_server_end_with_it(prefix: str) -> None:
     os.kill(guarded.group, signal.SIGKILL)
     assert guarded.close() == 128 + signal.SIGKILL
     assert not _alive(guarded.group)
+
+
+@pytest.mark.parametrize("word", [b"kill\n", b"stop\n"])
+def test_a_detached_child_ends_too(prefix: str, word: bytes) -> None:
+    guarded = Guarded(DETACHED, prefix)
+    child = int(guarded.read_line())
+    began = time.monotonic()
+    guarded.say(word)
+    guarded.close()
+    assert not Path(f"/proc/{child}").exists()
+    assert time.monotonic() - began < 3
 
 
 def test_a_killed_guard_takes_the_server_along(prefix: str) -> None:

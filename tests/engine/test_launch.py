@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ensemblegen.engine import launch
+import pytest
+
+from ensemblegen.engine import launch, machine
 from ensemblegen.engine.launch import Settings
 from ensemblegen.engine.locate import Choice, Engine
 from ensemblegen.engine.ports import Ports
@@ -80,3 +82,23 @@ def test_docker_without_a_gpu() -> None:
     assert "--gpus=all" not in made.command
     assert "--allow-gpu-metrics=false" in made.command
     assert "--publish=[::1]:8000:8000" in made.command
+
+
+def test_gpus_get_room_for_tensors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "gpus", lambda: ["GPU 0: a", "GPU 1: b"])
+    engine = Engine(Choice.path, Path("/opt/tritonserver/bin/tritonserver"))
+
+    def pools(settings: Settings, *, gpu: bool) -> list[str]:
+        made = launch.prepare(engine, _repository(gpu=gpu), Path("/srv/models"), PORTS, settings)
+        return [word for word in made.command if "cuda-memory-pool" in word]
+
+    flag = "--cuda-memory-pool-byte-size"
+    assert pools(Settings(), gpu=True) == [f"{flag}=0:268435456", f"{flag}=1:268435456"]
+    assert pools(Settings(), gpu=False) == []
+    assert pools(Settings(extra=(f"{flag}=0:1",)), gpu=True) == [f"{flag}=0:1"]
+
+
+def test_services_to_wait_for() -> None:
+    assert launch.services(()) == ["HTTPService", "GRPCInferenceService", "Metrics Service"]
+    assert launch.services(("--allow-grpc=false",)) == ["HTTPService", "Metrics Service"]
+    assert launch.services(("--log-info=false",)) == []

@@ -320,3 +320,41 @@ def test_numpy_2_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(np, "__version__", "2.1.0")
     with pytest.raises(RuntimeError, match="pip install 'numpy<2'"):
         module.TritonPythonModel().initialize({})
+
+
+class _OddError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+@pytest.mark.parametrize("name", ["pytorch", "fil"])
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (SystemExit(), "SystemExit"),
+        (_OddError(), "_OddError"),
+        (ValueError("\ud800 \0"), "\\ud800 \\x00"),
+        (ValueError("x" * 9000), "x" * 3997 + "..."),
+    ],
+)
+def test_any_error_becomes_a_response(
+    name: str, error: BaseException, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    response = _backend(name, monkeypatch)._error(error)
+    assert response.error.message == message
+    assert response.error.code == _Error.INTERNAL
+
+
+def test_an_exit_within_a_call_fails_alone(trees: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = _loaded(_backend("fil", monkeypatch), trees, _forest())
+    predict = model._predict
+
+    def leaving(rows: Any) -> Any:
+        if (rows < 0).any():
+            raise SystemExit
+        return predict(rows)
+
+    model._predict = leaving
+    rows = [np.full((1, 6), value, np.float32) for value in (1, -1, 1)]
+    responses = model.execute([_Request([], input__0=each) for each in rows])
+    assert [response.error is None for response in responses] == [True, False, True]

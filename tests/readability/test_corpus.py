@@ -49,6 +49,11 @@ def test_gzip_with_a_byte_order_mark(tmp_path: Path) -> None:
         (["excerpt,target", *ROWS, "text,nan"], "must be a number"),
         (["excerpt,target", *ROWS, "text"], "target is None"),
         (["excerpt,target", *ROWS, '"two\nlines",x'], r"data.csv:15: target is 'x'"),
+        (["excerpt,target", *ROWS, "text,1e39"], "must be a number of at most 1e+15"),
+        (["excerpt,target", *ROWS, "a text, with a comma,1"], "data.csv:14: more cells than"),
+        (["excerpt,target", *ROWS, '"never closed,1'], "unexpected end of data"),
+        (["id;excerpt;target", "1;text;2"], "separated by ';': save the file with commas"),
+        (["excerpt\ttarget", "text\t2"], "separated by '\\t'"),
         (["excerpt,target", *ROWS, '" ",1'], r"data.csv:14: excerpt is empty"),
     ],
 )
@@ -79,3 +84,20 @@ def test_a_split_keeps_every_row_once() -> None:
     assert holdout.generated
     assert corpus.split(0.3, seed=1) == (fitting, holdout)
     assert corpus.split(0.3, seed=2) != (fitting, holdout)
+
+
+def test_a_long_text_and_an_upper_case_name(tmp_path: Path) -> None:
+    path = tmp_path / "DATA.CSV.GZ"
+    rows = [*ROWS, f"{'long ' * 40_000},1"]
+    path.write_bytes(gzip.compress("\n".join(["excerpt,target", *rows]).encode()))
+    assert len(read_csv(path, None, None).texts[-1]) == 200_000
+
+
+@pytest.mark.parametrize("damage", ["cut", "changed"])
+def test_a_damaged_gzip_file(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "data.csv.gz"
+    content = gzip.compress("\n".join(["excerpt,target", *ROWS]).encode())
+    changed = content[:20] + b"\xff" * 20 + content[40:]  # zlib.error
+    path.write_bytes(content[:-20] if damage == "cut" else changed)
+    with pytest.raises(TrainingError, match="cannot be read as CSV in UTF-8"):
+        read_csv(path, None, None)

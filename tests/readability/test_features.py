@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import string
 from collections.abc import Sequence
 from pathlib import Path
@@ -155,6 +156,17 @@ def test_a_file_without_lists_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "words.json").write_text(content)
     with pytest.raises(ValueError, match=r"words\.json"):
         words.read(tmp_path / "words.json")
+
+
+@pytest.mark.parametrize("word", ["The", "caf\u00e9", "two words", 7])
+def test_a_word_that_no_text_can_hold_is_refused(tmp_path: Path, word: object) -> None:
+    path = tmp_path / "words.json"
+    LISTS.write(path)
+    lists = json.loads(path.read_text())
+    lists["frequent"][0] = word
+    path.write_text(json.dumps(lists))
+    with pytest.raises(ValueError, match="words of lower-case ASCII letters and digits, not"):
+        words.read(path)  # as both steps do
 
 
 @pytest.mark.parametrize("blank", ["", " \n\t", "\u2003"])

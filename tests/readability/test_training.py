@@ -149,12 +149,31 @@ def test_the_script_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFix
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("arguments", [["--holdout", "1"], ["--epochs", "0"], ["--seed", "x"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--holdout", "1"],
+        ["--epochs", "0"],
+        ["--seed", "x"],
+        ["--seed", "-1"],
+        ["--seed", "4294967296"],
+        ["--freeze-layers", "2"],
+        ["--limit", "20"],
+        ["--text-column", "text"],
+    ],
+)
 def test_usage_errors(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as raised:
         script.main(arguments)
     assert raised.value.code == 2
     assert arguments[0] in capsys.readouterr().err
+
+
+def test_a_holdout_that_leaves_nothing_to_train_on(tmp_path: Path) -> None:
+    options = Options(output=tmp_path / "out", holdout=0.99, **SMALL)
+    with pytest.raises(TrainingError, match=r"1 of 60 rows are left for training, .* --holdout"):
+        train(options, Progress(disable=True))
+    assert not (tmp_path / "out").exists()
 
 
 def test_help_runs_as_a_script() -> None:

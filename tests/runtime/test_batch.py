@@ -179,11 +179,24 @@ def test_one_wrong_output_among_many(make_model: Any) -> None:
     assert answers[2]["y"].item() == 2
 
 
-def test_keyboard_interrupt_is_not_caught(make_model: Any) -> None:
-    code = "def step(x):\n    raise KeyboardInterrupt"
-    model = make_model(code, {"x": ("fp32", [2])}, {"y": ("fp32", [2])})
-    with pytest.raises(KeyboardInterrupt):
-        model.ask(rows(1))
+@pytest.mark.parametrize(
+    ("raised", "message"),
+    [
+        ("sys.exit('bye')", "the step called sys.exit: bye (step.py:4)"),
+        ("raise KeyboardInterrupt", "KeyboardInterrupt (step.py:4)"),
+        ("raise GeneratorExit", "GeneratorExit (step.py:4)"),
+    ],
+)
+def test_what_would_end_the_process_fails_one_request(
+    make_model: Any, raised: str, message: str
+) -> None:
+    code = f"import sys\ndef step(x):\n    if (x < 0).any():\n        {raised}\n    return x"
+    model = make_model(code, {"x": ("fp32", [1])}, {"y": ("fp32", [1])})
+    values = [1.0, -1.0, 2.0]
+    answers = model.ask(*[{"x": numpy.full((1, 1), value, numpy.float32)} for value in values])
+    assert [answer.error is None for answer in answers] == [True, False, True]
+    assert answers[1].error == f"[demo.work pipeline.yaml:12] {message}"
+    assert answers[1].code == "INTERNAL"
 
 
 REQUESTED = """

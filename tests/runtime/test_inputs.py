@@ -161,3 +161,11 @@ def test_a_default_needs_a_fixed_shape(make_model: Any, triton: Any) -> None:
 def test_bf16_needs_torch(make_model: Any, triton: Any) -> None:
     with pytest.raises(triton.TritonModelException, match="say arrays: torch"):
         make_model("def step(x):\n    return x", {"x": ("bf16", [1])}, Y)
+
+
+def test_an_undeclared_input_is_left_alone(make_model: Any) -> None:
+    model = make_model("def step(x):\n    return x", {"x": ("fp32", [1])}, {"y": ("fp32", [1])})
+    sent = {"START": numpy.ones((1, 1), numpy.int32), "x": numpy.ones((2, 1), numpy.float32)}
+    (answer,) = model.ask(sent)
+    assert answer.error is None
+    assert answer["y"].shape == (2, 1)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+import io
 import sys
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,28 @@ def test_an_instance_without_code(make_model: Any, triton: Any) -> None:
 
 def test_kind_model_runs_the_cpu_code(make_model: Any) -> None:
     assert make_model(ECHO, X, Y, kind="MODEL").ask() == []
+
+
+def test_what_a_step_prints_appears_at_once(
+    make_model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(shown, encoding="ascii"))
+    make_model(f'print("caf\u00e9 \\ud800")\n{ECHO}', X, Y)
+    assert shown.getvalue() == "caf\u00e9 \\ud800\n".encode()
+
+
+def test_streams_that_cannot_be_set_up(make_model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    assert make_model(ECHO, X, Y).ask() == []
+
+
+def test_loading_writes_no_bytecode(make_model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    model = make_model(ECHO, X, Y)
+    folder = Path(model.step.__code__.co_filename).parents[1]
+    written = {path.parent.parent.name for path in folder.rglob("*.pyc")}
+    assert written <= {"1"}  # model.py's own
 
 
 def test_the_runtime_imports_nothing_that_a_repository_lacks() -> None:

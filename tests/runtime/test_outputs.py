@@ -98,7 +98,10 @@ def test_a_bare_array_is_the_only_output(make_model: Any) -> None:
 
 
 def test_a_sub_class_of_ndarray_is_an_array(make_model: Any) -> None:
-    assert answer(make_model, "numpy.ma.array(x)", FOUR)["y"].shape == (3, 4)
+    assert answer(make_model, "x.view(type('Own', (numpy.ndarray,), {}))", FOUR)["y"].shape == (
+        3,
+        4,
+    )
 
 
 def test_what_is_not_contiguous_is_sent_in_c_order(make_model: Any) -> None:
@@ -126,3 +129,18 @@ def test_sizes_of_one_request_do_not_bind_the_next(make_model: Any) -> None:
         )
         assert re.match("None", str(first.error))
         assert second["y"].shape == (1, width + 1)
+
+
+def test_a_masked_array_is_refused(make_model: Any) -> None:
+    code = "import numpy\ndef step(x):\n    return numpy.ma.masked_less(x, 0)"
+    model = make_model(code, {"x": ("fp32", [1])}, {"y": ("fp32", [1])})
+    (answer,) = model.ask({"x": numpy.ones((2, 1), numpy.float32)})
+    assert "output 'y' is a masked array" in answer.error
+    assert ".filled(" in answer.error
+
+
+def test_other_kinds_of_numpy_array_become_plain(make_model: Any) -> None:
+    code = "import numpy\ndef step(x):\n    return x.view(type('Own', (numpy.ndarray,), {}))"
+    model = make_model(code, {"x": ("fp32", [2])}, {"y": ("fp32", [2])})
+    answers = model.ask(*[{"x": numpy.ones((1, 2), numpy.float32)}] * 2)
+    assert [type(answer["y"]) for answer in answers] == [numpy.ndarray] * 2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import json
 import os
 import signal
@@ -10,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +136,26 @@ def test_two_side_by_side_and_a_space_in_the_path(server: Server, tmp_path: Path
         other.stop()  # in order, which the server's own log tells
         assert "All models are stopped, unloading models" in "\n".join(other.log)
     assert server.running()
+
+
+@pytest.mark.parametrize("name", ["a(b)", "a&b", "a'b", "ümlaut"])
+def test_a_path_that_is_served_through_a_link(tmp_path: Path, name: str) -> None:
+    with Server.start(_write(tmp_path / name), Options(timeout=30)) as running:
+        running.stop(kill=True)
+
+
+def test_many_at_once_have_servers_of_their_own(small: Path) -> None:
+    options = Options(ports=Wanted(usual=True), timeout=60)
+    with ThreadPoolExecutor(4) as pool, contextlib.ExitStack() as stack:
+        started = [pool.submit(Server.start, small, options) for _ in range(4)]
+        servers = [stack.enter_context(each.result()) for each in started]
+        assert len({port for each in servers for port in dataclasses.astuple(each.ports)}) == 12
+        assert all(each.running() for each in servers)
+        for each in servers:
+            told = "\n".join(each.log)
+            assert f"Started HTTPService at {each.http}" in told
+            assert f"Started GRPCInferenceService at {each.grpc}" in told
+            each.stop(kill=True)
 
 
 def test_a_failing_step_is_told_in_the_servers_words(tmp_path: Path) -> None:
@@ -305,3 +328,127 @@ def test_infer_serves_for_the_call(small: Path, tmp_path: Path) -> None:
     code, shown = _run(str(small), "-i", f"text=@{text}", "-i", "size=[1, 2]")
     assert code == 0
     assert "[2.0, 4.0]" in shown
+
+
+# --- results, interruptions, odd streams ------------------------------------------------------
+
+
+_ONE = ("-i", "text=hello", "-i", "size=[1, 2]")
+
+
+def _infer(*words: str, **environment: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "ensemblegen", "infer", *words]
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        stdin=subprocess.PIPE,
+        env=os.environ | environment,
+    )
+
+
+@pytest.mark.parametrize("place", ["-", "/dev/stdout", "/dev/stderr"])
+def test_infer_writes_to_streams(server: Server, place: str) -> None:
+    told = _infer("--url", server.http, *_ONE, "-o", place).communicate(timeout=30)
+    stream = told[1] if place == "/dev/stderr" else told[0]
+    assert json.loads(stream.splitlines()[0]) == {"row": 1, "outputs": {"out": [2.0, 4.0]}}
+
+
+def test_infer_writes_through_a_link_and_into_a_pipe(server: Server, tmp_path: Path) -> None:
+    link, target, fifo = tmp_path / "link", tmp_path / "real" / "out.jsonl", tmp_path / "fifo"
+    link.symlink_to(target)
+    assert _run("--url", server.http, *_ONE, "-o", str(link))[0] == 0
+    assert link.is_symlink()
+    assert json.loads(target.read_text())["row"] == 1
+    os.mkfifo(fifo)
+    process = _infer("--url", server.http, *_ONE, "-o", str(fifo))
+    assert json.loads(fifo.read_text())["row"] == 1
+    process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert fifo.is_fifo()
+
+
+def test_infer_refuses_a_place_before_it_serves(small: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    for place in (tmp_path, tmp_path / "file" / "out.jsonl", loop):
+        result = CliRunner().invoke(app, ["infer", str(small), *_ONE, "-o", str(place)])
+        assert isinstance(result.exception, InputError)
+        (problem,) = result.exception.problems
+        assert problem.code == "E705"
+        assert str(place) in problem.message
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_infer_is_interrupted_without_a_trace(
+    small: Path, tmp_path: Path, sent: signal.Signals
+) -> None:
+    rows, out = tmp_path / "rows.jsonl", tmp_path / "out" / "rows.jsonl"
+    rows.write_text('{"text": "sleep", "size": [1, 2]}\n' * 100)
+    process = _infer(str(small), "-f", str(rows), "-o", str(out))
+    assert _gone(lambda: out.parent.is_dir() and any(out.parent.iterdir()))
+    time.sleep(1)
+    process.send_signal(sent)
+    _, told = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert b"Traceback" not in told
+    assert b"Task" not in told
+    assert not any(out.parent.iterdir())
+    assert not _regions(process.pid)
+
+
+def test_infer_answers_around_bad_rows_on_any_stream(server: Server) -> None:
+    good = '{"text": "a", "size": [1, 2]}'
+    lines = [
+        good,
+        r'{"text": "\ud800", "size": [1, 2]}',
+        '{"text": "a", "size": [1' + "0" * 400 + ", 2]}",
+        '{"text": "a", "size": ' + "[" * 500 + "1" + "]" * 500 + "}",
+        '{"text": "a", "size": [1, 2], "ü\\ud800": 1}',
+        good,
+    ]
+    given = "\n".join(lines).encode() + b'\n{"text": "\xff"}\n' + good.encode()
+    process = _infer("--url", server.http, "-f", "-", "--format", "json", PYTHONIOENCODING="ascii")
+    shown, told = process.communicate(given, timeout=30)
+    assert process.returncode == 1, told
+    results = json.loads(shown)["results"]
+    assert ["outputs" in each for each in results] == [True, *[False] * 4, True, False, True]
+    wrong = [each["problems"][0] for each in results if "problems" in each]
+    assert [each["line"] for each in wrong] == [2, 3, 4, 5, 7]
+    assert "ü\ud800" in wrong[3]["message"]
+
+
+_BF16 = """
+import torch
+import triton_python_backend_utils as pb
+from torch.utils.dlpack import from_dlpack, to_dlpack
+
+
+class TritonPythonModel:
+    def execute(self, requests):
+        answers = []
+        for request in requests:
+            given = from_dlpack(pb.get_input_tensor_by_name(request, "X").to_dlpack())
+            assert given.dtype == torch.bfloat16
+            answers.append(pb.InferenceResponse([pb.Tensor.from_dlpack("Y", to_dlpack(given * 2))]))
+        return answers
+"""
+
+
+def test_bf16_both_ways(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    config = 'backend: "python" max_batch_size: 4 instance_group { kind: KIND_CPU count: 1 }'
+    config += ' input { name: "X" data_type: TYPE_BF16 dims: [ 2 ] }'
+    config += ' output { name: "Y" data_type: TYPE_BF16 dims: [ 2 ] }'
+    _model(tmp_path / "twice", config, _BF16)
+    with Server.start(tmp_path) as running:
+        for protocol, url in ((Protocol.http, running.http), (Protocol.grpc, running.grpc)):
+            with Session(url, protocol) as session:
+                interface = session.interface("twice")
+                (result,) = session.infer(interface, from_values([{"X": [1.5, -2]}]))
+                assert result.ok, result.problems
+                assert result.outputs["Y"].tolist() == [3.0, -4.0]
+                with pytest.raises(InputError, match="no model 'absent'"):
+                    session.interface("absent")
+        running.stop(kill=True)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
+import contextlib
+import io
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 import typer
@@ -24,6 +28,9 @@ COMMANDS: tuple[Callable[..., Any], ...] = (
     schema.schema,
 )
 """In the order of the help text: the order in which a pipeline's author meets them."""
+
+_INTERRUPTED = 130
+_ESCAPED = "ensemblegen.escaped"
 
 app = typer.Typer(
     name="ensemblegen",
@@ -54,10 +61,17 @@ def _root(
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
-    """Run one command and leave with its exit code: 0 ok, 1 input, 2 usage, 3 machine."""
+    """Run one command and leave with its exit code: 0 ok, 1 input, 2 usage, 3 machine.
+
+    130 is for one that Ctrl-C, SIGTERM or SIGHUP ended; `serve` takes these for its end.
+    """
     words = sys.argv[1:] if arguments is None else arguments
+    _escape_what_does_not_fit()
     try:
-        app(args=words, standalone_mode=True)
+        with _ended_by_signals():
+            app(args=words, standalone_mode=True)
+    except KeyboardInterrupt:
+        sys.exit(_INTERRUPTED)
     except EnsemblegenError as error:
         print_error(error, _format_of(words))
         sys.exit(error.exit_code)
@@ -66,6 +80,44 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         sys.stdout = None
         sys.exit(0)
     sys.exit(0)
+
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """What ends a command unwinds it like Ctrl-C, so that its server and folders go; once only."""
+
+    def end(number: int, _: Any) -> NoReturn:
+        signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    # What is ignored on purpose, as by nohup, stays so.
+    heard = [
+        each
+        for each in (signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(each) is not signal.SIG_IGN
+    ]
+    before = {each: signal.signal(each, end) for each in heard}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+def _escape_what_does_not_fit() -> None:
+    codecs.register_error(_ESCAPED, _escaped)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=_ESCAPED)
+
+
+def _escaped(error: UnicodeError) -> tuple[str, int]:
+    r"""Like backslashreplace, but as JSON has it: \u00fc, and surrogates for what is beyond."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    units = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass")
+    pairs = zip(units[::2], units[1::2], strict=True)
+    return "".join(f"\\u{high:02x}{low:02x}" for high, low in pairs), error.end
 
 
 def _format_of(words: list[str]) -> Format:

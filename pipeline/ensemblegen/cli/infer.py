@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ensemblegen.cli import destination
 from ensemblegen.cli.render import (
     Format,
     console,
@@ -75,7 +76,7 @@ def infer(
     batch: Annotated[int, typer.Option(min=1, help="Rows in one request.")] = 1,
     concurrency: Annotated[int, typer.Option(min=1, help="Requests in flight.")] = 16,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write results there, as JSON lines.")
+        Path | None, typer.Option("--output", "-o", help="JSON lines; - for standard output.")
     ] = None,
     engine: EngineOption = Choice.auto,
     server: ServerOption = None,
@@ -95,6 +96,9 @@ def infer(
     from ensemblegen.engine.server import Options
 
     _require_usage(repository, url, input, file)
+    url = _address(url) if url is not None else None
+    if output is not None:
+        destination.require_writable(output)
     given = _rows(repository if model is None else None, input or [], file)
     options = Options(
         engine=engine,
@@ -127,6 +131,15 @@ def _require_usage(
         raise typer.BadParameter("give the values with --input, or the rows with --file")
 
 
+def _address(url: str) -> str:
+    from ensemblegen.client.address import address
+
+    try:
+        return address(url)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--url") from None
+
+
 def _rows(repository: Path | None, input: list[str], file: str | None) -> Iterator[Row]:
     """The rows; a single one is checked before a server is started for it."""
     from ensemblegen import manifest
@@ -136,7 +149,9 @@ def _rows(repository: Path | None, input: list[str], file: str | None) -> Iterat
 
     if file is not None:
         rows.require_readable(file)
-        return rows.from_file(file)
+        found = rows.from_file(file)
+        # What is wrong with all of the file is told before a server is started for it.
+        return found if file == rows.STDIN else itertools.chain([next(found)], found)
     row = rows.from_arguments(input)
     if repository is not None and (repository / manifest.NAME).is_file():
         arrays(Interface.of(manifest.read(repository)), row)
@@ -151,6 +166,7 @@ def _session(place: _Place) -> Iterator[tuple[Session, Interface]]:
 
     if place.url is not None:
         with Session(place.url, place.protocol) as session:
+            session.require_triton()
             if place.model is None and place.repository is not None:
                 yield session, Interface.of(manifest.read(place.repository))
             else:
@@ -246,7 +262,7 @@ def _print_json(results: Iterator[Result]) -> int:
 def _write(results: Iterator[Result], path: Path) -> int:
     """One line a row, in the order of the rows; the file is there when all of it is."""
     failed = count = 0
-    with _atomic(path) as file:
+    with destination.opened(path) as file:
         for result in results:
             count += 1
             failed += not result.ok
@@ -264,13 +280,3 @@ def _line(result: Result) -> dict[str, Any]:
         return {"row": result.index + 1, "problems": problems}
     outputs = {name: jsonable(array) for name, array in result.outputs.items()}
     return {"row": result.index + 1, "outputs": outputs}
-
-
-@contextlib.contextmanager
-def _atomic(path: Path) -> Iterator[IO[str]]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
-        written = Path(folder, path.name)
-        with written.open("w", encoding="utf-8") as file:
-            yield file
-        written.replace(path)

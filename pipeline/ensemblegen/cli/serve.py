@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-import signal
+import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -26,8 +26,17 @@ DeviceOption = Annotated[
     str | None,
     typer.Option("--device", help="cpu, gpu or a profile: serve those configs of the repository."),
 ]
+
+
+def _positive(seconds: float) -> float:
+    if not (math.isfinite(seconds) and seconds > 0):
+        raise typer.BadParameter("a number of seconds above 0")
+    return seconds
+
+
 TimeoutOption = Annotated[
-    float, typer.Option("--timeout", help="Seconds for all models to be ready.")
+    float,
+    typer.Option("--timeout", help="Seconds for all models to be ready.", callback=_positive),
 ]
 LogOption = Annotated[
     Path | None, typer.Option("--log-file", help="Write the server's log there (/dev/stderr too).")
@@ -70,7 +79,8 @@ def serve(
         extra=tuple(extra or ()),
         timeout=timeout,
     )
-    with _ended_by_signals(), contextlib.suppress(KeyboardInterrupt):
+    # SIGTERM comes as KeyboardInterrupt too: to be stopped is how this command ends.
+    with contextlib.suppress(KeyboardInterrupt):
         _serve(repository, options, format)
 
 
@@ -128,19 +138,6 @@ def interface_of(repository: Path, server: Server, model: str | None = None) -> 
         return None
     config = probe.config(server.host, server.ports.http, model or candidates[0])
     return Interface.from_config(config)
-
-
-@contextlib.contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    def end(*_: Any) -> NoReturn:
-        raise KeyboardInterrupt
-
-    before = {each: signal.signal(each, end) for each in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
 
 
 def _json(server: Server, interface: Interface | None) -> dict[str, Any]:

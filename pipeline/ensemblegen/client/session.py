@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 from collections import deque
-from collections.abc import AsyncGenerator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from types import ModuleType, TracebackType
 from typing import Any
@@ -22,6 +22,7 @@ from ensemblegen.errors import InputError, MachineError, Problem
 
 _INSTALL = "pip install 'ensemblegen[client]'"
 _WINDOW = 4
+_ANSWERS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +86,7 @@ class Session:
     def close(self) -> None:
         if self._loop.is_closed():
             return
-        for task in asyncio.all_tasks(self._loop):
-            task.cancel()
+        self._loop.run_until_complete(_cancelled(asyncio.all_tasks(self._loop)))
         self._loop.run_until_complete(self._client.close())
         self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         self._loop.close()
@@ -94,6 +94,10 @@ class Session:
     def interface(self, model: str) -> Interface:
         """What the server says that `model` takes and answers."""
         return Interface.from_config(self._config(model))
+
+    def require_triton(self) -> None:
+        """MachineError unless a server of this protocol answers."""
+        self._loop.run_until_complete(self._metadata())
 
     def models(self) -> list[str]:
         """Names of the models that are ready."""
@@ -115,10 +119,16 @@ class Session:
         results = self._results(interface, iter(rows), load or Load())
         try:
             while True:
+                following = self._loop.create_task(_following(results))
                 try:
-                    yield self._loop.run_until_complete(anext(results))
-                except StopAsyncIteration:
+                    result = self._loop.run_until_complete(following)
+                except BaseException:
+                    # Ctrl-C leaves it half way, and what still runs cannot be closed.
+                    self._loop.run_until_complete(_cancelled({following}))
+                    raise
+                if result is None:
                     return
+                yield result
         finally:
             if not self._loop.is_closed():
                 self._loop.run_until_complete(results.aclose())
@@ -144,8 +154,7 @@ class Session:
                 for result in await pending.popleft():
                     yield result
         finally:
-            for task in pending:
-                task.cancel()
+            await _cancelled(pending)
 
     async def _request(self, interface: Interface, items: list[_Item], load: Load) -> list[Result]:
         try:
@@ -202,18 +211,27 @@ class Session:
         try:
             config = await self._client.get_model_config(model, **self._as_json())
         except Exception as error:  # noqa: BLE001
-            self._raise_if_unreachable(error)
+            if "unknown model" not in _words(error):
+                raise self._no_triton(error) from None
             message = f"the server at {self._url} has no model '{model}': {_words(error)}"
             raise InputError([Problem("E704", message)]) from None
         found: dict[str, Any] = config.get("config", config)
         return found
 
+    async def _metadata(self) -> None:
+        try:
+            asked = self._client.get_server_metadata(**self._as_json())
+            found = await asyncio.wait_for(asked, _ANSWERS)
+            if not (isinstance(found, dict) and "version" in found):
+                raise RuntimeError("the answer is not that of an inference server")  # noqa: TRY301
+        except Exception as error:  # noqa: BLE001
+            raise self._no_triton(error) from None
+
     async def _models(self) -> list[str]:
         try:
             index = await self._client.get_model_repository_index(**self._as_json())
         except Exception as error:  # noqa: BLE001
-            self._raise_if_unreachable(error)
-            raise MachineError(_words(error)) from None
+            raise self._no_triton(error) from None
         listed = index.get("models", []) if isinstance(index, dict) else index
         return [str(each["name"]) for each in listed if each.get("state") == "READY"]
 
@@ -222,10 +240,24 @@ class Session:
 
     def _raise_if_unreachable(self, error: Exception) -> None:
         if isinstance(error, OSError) or _lost(error):
-            raise MachineError(
-                f"no Triton answers at {self._url} over {self._protocol.value}: {_words(error)}",
-                "start one with: ensemblegen serve <repository>",
-            ) from None
+            raise self._no_triton(error) from None
+
+    def _no_triton(self, error: Exception) -> MachineError:
+        return MachineError(
+            f"no Triton answers at {self._url} over {self._protocol.value}: {_words(error)}",
+            "start one with: ensemblegen serve <repository>",
+        )
+
+
+async def _following(results: AsyncGenerator[Result, None]) -> Result | None:
+    return await anext(results, None)
+
+
+async def _cancelled(tasks: Collection[asyncio.Task[Any]]) -> None:
+    """Cancel tasks and wait until they have ended, whatever they end with."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _done(results: list[Result]) -> list[Result]:

@@ -5,8 +5,10 @@ Imports numpy: for commands that talk to a server only.
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
+import reprlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -34,11 +36,14 @@ _NUMPY: dict[DType, Any] = {
     DType.FP16: np.float16,
     DType.FP32: np.float32,
     DType.FP64: np.float64,
-    DType.BF16: np.float32,  # as tritonclient takes and gives it
     DType.STRING: np.object_,
 }
 _FLOATS = (DType.FP16, DType.FP32, DType.FP64, DType.BF16)
 _NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 60
 
 
 class _UnfitError(ValueError):
@@ -72,7 +77,7 @@ def jsonable(array: Array) -> Any:
     Bytes that are not UTF-8 keep their escapes; NaN and infinities are words.
     """
     flat = [_plain(value) for value in array.reshape(-1).tolist()]
-    if array.dtype in (np.float16, np.float32):
+    if array.dtype in (np.float16, np.float32) or array.dtype.name == "bfloat16":
         # Through the shortest text: 0.1 and not 0.10000000149011612.
         flat = [_plain(float(str(value))) for value in array.reshape(-1)]
     if array.shape in ((), (1,)):
@@ -128,30 +133,41 @@ def _read_text(tensor: ManifestTensor, text: Text) -> Any:
 
 
 def _converted(tensor: ManifestTensor, value: Array) -> Array:
-    wanted = np.dtype(_NUMPY[tensor.dtype])
+    wanted = _numpy(tensor.dtype)
     if wanted == np.object_:
         return value.astype(np.object_)
-    if not np.can_cast(value.dtype, wanted, casting="same_kind"):
+    # NumPy does not know that bf16 is a float.
+    kind = np.dtype(np.float32) if tensor.dtype is DType.BF16 else wanted
+    if value.dtype != wanted and not np.can_cast(value.dtype, kind, casting="same_kind"):
         raise _UnfitError(f"an array of {value.dtype} is not {tensor.dtype}")
     return value.astype(wanted)
 
 
 def _built(tensor: ManifestTensor, value: Any) -> Array:
     flat: list[Any] = []
-    shape = _flatten(value, flat, 0)
+    shape = _flatten(value, flat, max(len(tensor.shape), 1))
     checked = [_scalar(tensor.dtype, each) for each in flat]
-    array = np.empty(len(checked), _NUMPY[tensor.dtype])
+    array = np.empty(len(checked), _numpy(tensor.dtype))
     with np.errstate(over="ignore"):
         array[:] = checked
     return array.reshape(shape)
 
 
+def _numpy(dtype: DType) -> np.dtype[Any]:
+    if dtype is DType.BF16:
+        # tritonclient takes and gives bf16 as ml_dtypes has it, and depends on ml_dtypes.
+        return np.dtype(importlib.import_module("ml_dtypes").bfloat16)
+    return np.dtype(_NUMPY[dtype])
+
+
 def _flatten(value: Any, into: list[Any], depth: int) -> tuple[int, ...]:
-    """Append the leaves of nested lists in order; returns their common shape."""
+    """Append the leaves of lists nested up to `depth`; returns their common shape."""
     if not isinstance(value, (list, tuple)):
         into.append(value)
         return ()
-    shapes = {_flatten(each, into, depth + 1) for each in value}
+    if depth == 0:
+        raise _UnfitError("its lists are nested deeper than the item shape")
+    shapes = {_flatten(each, into, depth - 1) for each in value}
     if len(shapes) > 1:
         raise _UnfitError("the lists in it are of different lengths")
     return (len(value), *(shapes.pop() if shapes else ()))
@@ -170,13 +186,16 @@ def _scalar(dtype: DType, value: Any) -> Any:
         raise _UnfitError(f"{_short(value)} is not of type {dtype}")
     limits = np.iinfo(_NUMPY[dtype])
     if not limits.min <= value <= limits.max:
-        raise _UnfitError(f"{value} is out of the range of {dtype}")
+        raise _UnfitError(f"{_short(value)} is out of the range of {dtype}")
     return value
 
 
 def _text(value: Any) -> bytes:
     if isinstance(value, str):
-        return value.encode("utf-8")
+        try:
+            return value.encode("utf-8")
+        except UnicodeEncodeError:
+            raise _UnfitError(f"{_short(value)} is not valid Unicode text") from None
     if isinstance(value, bytes):
         return value
     raise _UnfitError(f"{_short(value)} is not a string")
@@ -187,11 +206,19 @@ def _float(dtype: DType, value: Any) -> float:
         return _NOT_FINITE[value]
     if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
         raise _UnfitError(f"{_short(value)} is not of type {dtype}")
-    number = float(value)
-    largest = float(np.finfo(_NUMPY[dtype]).max)
-    if math.isfinite(number) and abs(number) > largest:
-        raise _UnfitError(f"{value} is out of the range of {dtype}")
+    try:
+        number = float(value)
+    except OverflowError:
+        raise _UnfitError(f"{_short(value)} is out of the range of {dtype}") from None
+    if math.isfinite(number) and abs(number) > _largest(dtype):
+        raise _UnfitError(f"{_short(value)} is out of the range of {dtype}")
     return number
+
+
+def _largest(dtype: DType) -> float:
+    if dtype is DType.BF16:
+        return float.fromhex("0x1.fep127")
+    return float(np.finfo(_NUMPY[dtype]).max)
 
 
 def _shaped(tensor: ManifestTensor, array: Array) -> Array:
@@ -213,5 +240,6 @@ def _single(tensor: ManifestTensor) -> bool:
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
+    # Bounded in depth and length, whatever a row holds.
+    text = _SHORT.repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

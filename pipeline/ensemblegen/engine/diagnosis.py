@@ -170,7 +170,7 @@ def _libpython(facts: Facts) -> Finding:
 
 def _cache(folder: str | None) -> Finding:
     if folder is None:
-        message = "no folder without spaces to keep the backends in"
+        message = "no folder with a plain path to keep the backends in"
         return Finding("cache", State.fail, message, "set XDG_CACHE_HOME to a writable folder")
     return Finding("cache", State.ok, folder)
 
@@ -303,6 +303,6 @@ def of_repository(path: Path) -> Finding:
     count = len(repository.models)
     kinds = ", ".join(repository.backends)
     message = f"{count} model{'s' if count > 1 else ''} on {kinds}, served by the {engine}"
-    if embedded.has_space(repository.path):
-        message += ", through a link, for Triton hangs on paths with spaces"
+    if engine.kind is not locate.Choice.docker and not embedded.safe_for_stub(repository.path):
+        message += ", through a link, for Triton hangs on a path such as this"
     return Finding("repository", State.ok, message)

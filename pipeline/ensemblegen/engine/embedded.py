@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import tempfile
-from collections.abc import Iterable
 from pathlib import Path
 
 from ensemblegen.engine import machine
@@ -18,6 +18,9 @@ _STAND_INS = Path(__file__).parent / "backends"
 _INSTALL = "pip install 'ensemblegen[local]'"
 _MODULES = {"pytorch": "torch", "fil": "treelite"}
 """What a stand-in backend imports, by the name of the backend."""
+
+_SAFE = re.compile(r"[A-Za-z0-9_./+\-=@,:]+")
+_LAST_RESORT = "/tmp"  # noqa: S108 - where TMPDIR itself has a path that cannot be used
 
 STUBS = ("3.8", "3.9", "3.10", "3.11", "3.12")
 """Python versions that have both a stub in the wheel and a numpy 1.x."""
@@ -152,10 +155,11 @@ def _make(folder: Path, files: dict[str, Path]) -> None:
 
 
 def cache() -> Path:
-    """The folder for prepared backend directories: a private one, without spaces in its path."""
+    """The folder for prepared backend directories: a private one, in a path safe for the stub."""
     home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    private = Path(tempfile.gettempdir(), f"ensemblegen-{os.getuid()}")
-    for folder in (Path(home, "ensemblegen", "engine"), private):
+    own = f"ensemblegen-{os.getuid()}"
+    private = [Path(folder, own) for folder in (tempfile.gettempdir(), _LAST_RESORT)]
+    for folder in (Path(home, "ensemblegen", "engine"), *private):
         if _usable(folder):
             return folder
     raise MachineError(
@@ -164,8 +168,7 @@ def cache() -> Path:
 
 
 def _usable(folder: Path) -> bool:
-    # A stub in a path with a space never starts, and the server waits for it without end.
-    if has_space(folder):
+    if not safe_for_stub(folder):
         return False
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -174,9 +177,21 @@ def _usable(folder: Path) -> bool:
     return os.access(folder, os.W_OK) and folder.stat().st_uid == os.getuid()
 
 
-def has_space(path: Path) -> bool:
-    return any(letter.isspace() for letter in str(path))
+def temporary_folder() -> Path:
+    """A new folder in a path safe for the stub; the caller removes it."""
+    for folder in (tempfile.gettempdir(), _LAST_RESORT):
+        if safe_for_stub(Path(folder)) and os.access(folder, os.W_OK):
+            return Path(tempfile.mkdtemp(prefix="ensemblegen-", dir=folder))
+    raise MachineError(
+        "there is no folder for temporary files whose path Triton's stub can use",
+        "set TMPDIR to a writable folder of letters, digits and . _ - + = @ , :",
+    )
 
 
-def spaced(paths: Iterable[Path]) -> list[Path]:
-    return [path for path in paths if has_space(path)]
+def safe_for_stub(path: Path) -> bool:
+    """Whether Triton can start a stub there.
+
+    Triton 24.10 puts the path unquoted into `bash -c`, and waits without end for a stub that the
+    shell did not start; nor does it manage paths that are not ASCII.
+    """
+    return _SAFE.fullmatch(str(path)) is not None

@@ -17,6 +17,11 @@ _ENSEMBLE = re.compile(
 _STUCK = re.compile(
     r"Failed to preinitialize Python stub: (?P<reason>.*?'\S*/(?P<model>[^/']+)/\d+/[^/']+'.*)"
 )
+# The shell that starts a stub, and a stub whose arguments the shell cut in pieces.
+_SHELL = re.compile(
+    r"^(?P<reason>bash: (?:-c: |line \d+: (?!.*command not found)).*|\s*what\(\): +stol\b.*)"
+)
+_STARTED = re.compile(r"Started (?P<service>HTTPService|GRPCInferenceService|Metrics Service) at ")
 _PARSE = re.compile(r"Error parsing text-format [\w.]+: (?P<reason>.*)")
 _NOISE = (
     "CudaDriverHelper",
@@ -57,8 +62,20 @@ def reasons(lines: Iterable[str]) -> dict[str, str]:
 
 def stuck(lines: Iterable[str]) -> dict[str, str]:
     """Models whose Python stub gave up before it told the server, which waits for it for ever."""
+    lines = list(lines)
     found = (_STUCK.search(line) for line in lines)
-    return {match["model"]: match["reason"] for match in found if match}
+    by_model = {match["model"]: match["reason"] for match in found if match}
+    shell = (_SHELL.match(line) for line in lines)
+    unnamed = [
+        f"a Python stub did not start: {match['reason'].strip()}" for match in shell if match
+    ]
+    return by_model or ({"": unnamed[0]} if unnamed else {})
+
+
+def started(lines: Iterable[str]) -> set[str]:
+    """The services that the server itself says it has opened."""
+    found = (_STARTED.search(line) for line in lines)
+    return {match["service"] for match in found if match}
 
 
 def entries(lines: Iterable[str]) -> list[tuple[str, str]]:

@@ -3,7 +3,7 @@
 It starts the server in a session of its own and then waits for one of two things: the server's
 end, or a word on standard input. `stop` asks the server to end and kills it after a grace;
 `kill` does not ask; the end of the pipe means that we are gone, however that came about. Last, it
-kills what is left of the server's process group and removes its shared memory and folders.
+kills what is left of the server and its descendants, and removes its shared memory and folders.
 
 The parent may run threads, where code between fork and exec is not safe; this process has one.
 Standard library only, and few modules of it: it starts in some 20 ms.
@@ -110,14 +110,30 @@ def _end_group(server: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(server.pid, signal.SIGKILL)
     server.wait()
-    # Stubs whose server is gone are our children now: wait until the last one has let go.
+    # What is left of the server is our children now, also what a step put in a session of its own;
+    # the children of those come to us as their parents go. Wait until the last one has let go.
     limit = time.monotonic() + 5
     while time.monotonic() < limit:
         try:
-            if os.waitpid(-1, os.WNOHANG) == (0, 0):
-                time.sleep(0.01)
+            if os.waitpid(-1, os.WNOHANG) != (0, 0):
+                continue
         except ChildProcessError:
             return
+        for child in _children():
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(child, signal.SIGKILL)
+        time.sleep(0.01)
+
+
+def _children() -> list[int]:
+    mine = str(os.getpid())
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            # After the name, which may hold anything, come the state and the parent.
+            if (process / "stat").read_text(errors="replace").rpartition(")")[2].split()[1] == mine:
+                found.append(int(process.name))
+    return found
 
 
 def _tidy(orders: Orders, environments: _Environments) -> None:

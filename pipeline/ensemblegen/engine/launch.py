@@ -14,6 +14,15 @@ from ensemblegen.engine.repository import Repository
 
 EXIT_TIMEOUT = 5
 _GRACE = 5.0
+_POOL_FLAG = "--cuda-memory-pool-byte-size"
+_POOL = 256 << 20
+_SERVICES = {
+    "HTTPService": "--allow-http",
+    "GRPCInferenceService": "--allow-grpc",
+    "Metrics Service": "--allow-metrics",
+}
+"""What the server tells of at its start, by its own names, and the flag that turns it off."""
+_LOGGING = ("--log-info", "--log-file")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +57,7 @@ def prepare(
         f"--model-repository={folder}",
         *_flags(settings.host, ports),
         *_common(settings, machine.driver()),
+        *_pools(repository, settings),
     ]
     environment = dict(os.environ)
     if engine.kind is Choice.embedded:
@@ -59,6 +69,25 @@ def prepare(
 def with_regions(command: list[str], prefix: str) -> list[str]:
     """The command with the prefix that all shared memory of its Python stubs gets."""
     return [*command, f"--backend-config=python,shm-region-prefix-name={prefix}"]
+
+
+def services(extra: tuple[str, ...]) -> list[str]:
+    """The services whose start is to be awaited in the log, unless the user moves or mutes it."""
+    if any(word.startswith(_LOGGING) for word in extra):
+        return []
+    return [name for name, flag in _SERVICES.items() if not any(w.startswith(flag) for w in extra)]
+
+
+def _pools(repository: Repository, settings: Settings) -> list[str]:
+    """Room on each GPU for what passes between models.
+
+    Beyond the default of 64 MB an ensemble falls back to slower memory, or loses a tensor
+    (server#7148, server#8177).
+    """
+    given = any(word.startswith(_POOL_FLAG) for word in settings.extra)
+    if given or not any(model.gpu for model in repository.models):
+        return []
+    return [f"{_POOL_FLAG}={number}:{_POOL}" for number in range(len(machine.gpus()))]
 
 
 def _common(settings: Settings, gpu: bool) -> list[str]:
@@ -106,6 +135,7 @@ def _docker(engine: Engine, repository: Repository, ports: Ports, settings: Sett
         "tritonserver",
         "--model-repository=/models",
         *_common(settings, gpu),
+        *_pools(repository, settings),
         *settings.extra,
     ]
     # The client forwards signals to the container; if it is killed, the container would stay.

@@ -6,9 +6,8 @@ import contextlib
 import json
 import subprocess
 import sys
-import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 
@@ -77,6 +76,7 @@ class Server:
         """How long the start took, until every model was ready."""
         self._guard: subprocess.Popen[bytes] | None = None
         self._log: Log | None = None
+        self._missing: set[str] = set()
 
     @classmethod
     def start(cls, repository: Path, options: Options | None = None) -> Server:
@@ -162,7 +162,10 @@ class Server:
     def _start(self) -> None:
         began = time.monotonic()
         for attempt in range(_PORT_TRIES):
-            self.ports = choose(self.options.host, self.options.ports)
+            # Who lost a race for the usual ports would only lose the next one as well.
+            wanted = replace(self.options.ports, usual=self.options.ports.usual and not attempt)
+            self.ports = choose(self.options.host, wanted)
+            self._missing = set(launch.services(self.options.extra))
             self._spawn()
             try:
                 taken = self._until_ready(began + self.options.timeout)
@@ -178,7 +181,7 @@ class Server:
         raise MachineError(f"another program took {taken} while the server started", "try again")
 
     def _spawn(self) -> None:
-        folder, link = _spaceless(self.engine, self.repository)
+        folder, link = _stub_safe(self.engine, self.repository)
         settings = launch.Settings(self.options.host, self.options.profile, self.options.extra)
         launched = launch.prepare(self.engine, self.repository, folder, self.ports, settings)
         prefix = regions.new_prefix()
@@ -223,15 +226,21 @@ class Server:
             ended = self._guard is None or self._guard.poll() is not None
             if not ended:
                 waiting = probe.not_ready(self.host, self.ports.http, waiting)
-                if not waiting:
+                if not waiting and self._answers():
                     return None
                 stuck = failure.stuck(self.log)
                 if stuck:
                     raise LoadError(stuck, self.log)
-                if time.monotonic() < deadline:
+                if failure.port_taken(self.log) is None and time.monotonic() < deadline:
                     time.sleep(_POLL)
                     continue
             return self._give_up(waiting, ended=ended)
+
+    def _answers(self) -> bool:
+        """Whether it is our server that said ready, not another one that was faster to the port."""
+        lines = self.log
+        self._missing -= failure.started(lines)
+        return not self._missing and failure.port_taken(lines) is None and self.running()
 
     def _give_up(self, waiting: list[str], *, ended: bool) -> str:
         if ended and self._log is not None:
@@ -284,21 +293,18 @@ def require(engine: Engine, repository: Repository) -> None:
             )
 
 
-def _spaceless(engine: Engine, repository: Repository) -> tuple[Path, Path | None]:
-    """The repository's folder, through a link where its path has a space.
-
-    A stub whose path has a space never starts, and Triton 24.10 waits for it without end.
-    """
-    if engine.kind is Choice.docker or not embedded.has_space(repository.path):
+def _stub_safe(engine: Engine, repository: Repository) -> tuple[Path, Path | None]:
+    """The repository's folder, through a link where its path would not survive Triton's shell."""
+    if engine.kind is Choice.docker or embedded.safe_for_stub(repository.path):
         return repository.path, None
     archived = [model.name for model in repository.models if model.environment]
     if archived:
         raise MachineError(
-            f"'{archived[0]}' has its own environment, and {repository.path} has a space: "
-            "Triton 24.10 cannot start it there",
-            "move the repository to a path without spaces",
+            f"'{archived[0]}' has its own environment, and Triton 24.10 cannot start it in "
+            f"{repository.path}",
+            "move the repository to a path of letters, digits and . _ - + = @ , :",
         )
-    folder = Path(tempfile.mkdtemp(prefix="ensemblegen-"))
+    folder = embedded.temporary_folder()
     (folder / "repository").symlink_to(repository.path, target_is_directory=True)
     return folder / "repository", folder
 

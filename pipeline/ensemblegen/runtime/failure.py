@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 import os
 import traceback
 from pathlib import Path
@@ -9,7 +10,13 @@ from typing import Any
 
 import triton_python_backend_utils as pb_utils
 
-from .context import Logger
+from .context import Logger, printable
+
+# gRPC sends a message as metadata, for which clients have 8 KiB: there a character outside
+# printable ASCII takes three for each of its bytes. Triton adds the names of the models.
+LONGEST = 4000
+
+_RAISE = dis.opmap["RAISE_VARARGS"]
 
 
 class StepError(Exception):
@@ -24,51 +31,87 @@ class StepError(Exception):
 
 
 class Failures:
-    """Turns what a step raised into error responses; `folders` hold the author's code."""
+    """Turns what a step raised into error responses; `folders` hold the author's code.
+
+    Takes whatever can be raised, sys.exit and exceptions that cannot be shown included: what it
+    raised itself would fail the neighbours of the request.
+    """
 
     def __init__(self, prefix: str, folders: list[Path], logger: Logger) -> None:
         self._prefix = prefix
         self._folders = tuple(f"{folder}{os.sep}" for folder in folders)
         self._logger = logger
 
-    def response(self, error: Exception) -> Any:
-        text = self.message(error)
+    def response(self, error: BaseException) -> Any:
         if not self._is_plain(error):
-            lines = traceback.format_exception(type(error), error, error.__traceback__)
-            self._logger.error("".join(lines))
-        return pb_utils.InferenceResponse(error=pb_utils.TritonError(text, _code(error)))
+            self._logger.error(_traceback(error))
+        client = error.client if isinstance(error, StepError) else self._is_refusal(error)
+        code = pb_utils.TritonError.INVALID_ARG if client else pb_utils.TritonError.INTERNAL
+        return pb_utils.InferenceResponse(error=pb_utils.TritonError(self.message(error), code))
 
-    def message(self, error: Exception) -> str:
-        words = str(error) or type(error).__name__
-        if self._is_plain(error):
-            return f"{self._prefix} {words}"
-        if type(error) is not ValueError and str(error):
-            words = f"{type(error).__name__}: {words}"
-        return f"{self._prefix} {words}{self._place(error)}"
+    def message(self, error: BaseException) -> str:
+        words = _words(error)
+        if not self._is_plain(error):
+            name = type(error).__name__
+            if isinstance(error, SystemExit):
+                name = "the step called sys.exit"
+            words = f"{name}: {words}" if words else name
+            # What is cut is the words: whose error it is and where comes before and after them.
+            words = _cut(words, LONGEST // 2) + self._place(error)
+        return _cut(f"{self._prefix} {words}", LONGEST)
 
-    def _is_plain(self, error: Exception) -> bool:
+    def _is_plain(self, error: BaseException) -> bool:
         """Whether the message was written for its reader: ours, or a ValueError the step raised."""
-        if isinstance(error, StepError):
-            return True
-        if type(error) is not ValueError or not str(error):
-            return False
-        last = traceback.extract_tb(error.__traceback__)[-1:]
-        return any(
-            frame.filename.startswith(self._folders) and (frame.line or "").startswith("raise")
-            for frame in last
-        )
+        return isinstance(error, StepError) or (self._is_refusal(error) and bool(_words(error)))
 
-    def _place(self, error: Exception) -> str:
+    def _is_refusal(self, error: BaseException) -> bool:
+        """Whether it is a ValueError from a `raise` of the author's, who so refuses the input.
+
+        One from anywhere else, int("a") in the author's code included, is a mistake of the step.
+        """
+        if not isinstance(error, ValueError) or error.__traceback__ is None:
+            return False
+        last = error.__traceback__
+        while last.tb_next is not None:
+            last = last.tb_next
+        code = last.tb_frame.f_code
+        raised = code.co_code[last.tb_lasti : last.tb_lasti + 1] == bytes([_RAISE])
+        return raised and code.co_filename.startswith(self._folders)
+
+    def _place(self, error: BaseException) -> str:
         """The innermost line of the author's code."""
-        for frame in reversed(traceback.extract_tb(error.__traceback__)):
-            if frame.filename.startswith(self._folders):
-                return f" ({Path(frame.filename).name}:{frame.lineno})"
+        for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
+            if frame.f_code.co_filename.startswith(self._folders):
+                return f" ({Path(frame.f_code.co_filename).name}:{line})"
         return ""
 
 
-def _code(error: Exception) -> Any:
-    client = error.client if isinstance(error, StepError) else isinstance(error, _CLIENT_ERRORS)
-    return pb_utils.TritonError.INVALID_ARG if client else pb_utils.TritonError.INTERNAL
+def _words(error: BaseException) -> str:
+    try:
+        return printable(str(error))
+    except BaseException:  # noqa: BLE001 - __str__ is the author's code too
+        return "(its text cannot be shown)"
 
 
-_CLIENT_ERRORS = (ValueError, TypeError)
+def _traceback(error: BaseException) -> str:
+    try:
+        return "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    except BaseException as problem:  # noqa: BLE001 - as above, and it reads source files
+        return f"{type(error).__name__}, whose traceback raised {type(problem).__name__}"
+
+
+def _cut(text: str, longest: int) -> str:
+    """The text as far as it fits, in the characters that it takes as metadata of gRPC."""
+    text = printable(text)
+    room = longest - len("...")
+    for place, character in enumerate(text):
+        plain = " " <= character <= "~" and character != "%"
+        size = 1 if plain else 3 * len(character.encode("utf-8"))
+        if room < size and _size(text[place:]) > room + len("..."):
+            return f"{text[:place]}..."
+        room -= size
+    return text
+
+
+def _size(text: str) -> int:
+    return sum(1 if " " <= c <= "~" and c != "%" else 3 * len(c.encode("utf-8")) for c in text)

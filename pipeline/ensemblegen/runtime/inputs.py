@@ -125,7 +125,9 @@ class Inputs:
         values = item.values
         for tensor in request.inputs():
             name = tensor.name()
-            values[name] = self._ports[name].receive(tensor)
+            port = self._ports.get(name)
+            if port is not None:  # Triton adds inputs of its own: START of a sequence, for one
+                values[name] = port.receive(tensor)
         if self._batched:
             item.rows = _rows(values)
         if len(values) < len(self._ports):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+import sys
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ class TritonPythonModel:
         failures = Failures(spec.prefix, folders, logger)
         try:
             self._prepare(spec, version, args, failures)
-        except Exception as error:
+        except BaseException as error:
             raise pb_utils.TritonModelException(failures.message(error)) from error
 
     def execute(self, requests: list[Any]) -> list[Any]:
@@ -45,6 +46,7 @@ class TritonPythonModel:
         self, spec: step_json.StepSpec, version: Path, args: dict[str, str], failures: Failures
     ) -> None:
         _refuse_numpy2(spec)
+        _print_utf8()
         device = "gpu" if args["model_instance_kind"] == "GPU" else "cpu"
         device_id = int(args["model_instance_device_id"])
         implementation = _implementation(spec, device)
@@ -72,6 +74,15 @@ def _refuse_numpy2(spec: step_json.StepSpec) -> None:
             f"numpy {numpy.__version__} is installed, and this Triton's Python backend returns "
             "wrong data with numpy 2: put numpy<2 in the step's environment"
         )
+
+
+def _print_utf8() -> None:
+    """Lets a step print any text, and at once: the stub's streams are ASCII and buffer blocks."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            with suppress(Exception):  # closed: then nothing can be printed anyway
+                reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
 
 
 def _implementation(spec: step_json.StepSpec, device: str) -> step_json.Implementation:

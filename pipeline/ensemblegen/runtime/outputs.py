@@ -49,9 +49,9 @@ class Output:
         if type(value) is numpy.ndarray and value.dtype is self._numpy:
             array, library = value, "numpy"
         elif self._dtype == "object":
-            array, library = self._text(value), "numpy"
+            array, library = self._text(self._plain(value)), "numpy"
         else:
-            array, library = self._numbers(value)
+            array, library = self._numbers(self._plain(value))
         shape = tuple(array.shape)
         if self._fixed is None or shape != ((rows, *self._fixed) if self._batched else self._fixed):
             self._check_shape(shape, rows, sizes)
@@ -63,6 +63,15 @@ class Output:
             if symbol in own and own[symbol] != group[symbol]:
                 part = part[(slice(None),) * axis + (slice(0, own[symbol]),)]
         return part
+
+    def _plain(self, value: Any) -> Any:
+        """An array of numpy's as nothing more than that; other values as they are."""
+        if isinstance(value, numpy.ma.MaskedArray):
+            raise StepError(
+                f"output '{self.name}' is a masked array, and Triton has no masks: "
+                "return it through .filled(value)"
+            )
+        return numpy.asarray(value) if isinstance(value, numpy.ndarray) else value
 
     def _text(self, value: Any) -> Any:
         array = encode(value, self.name)

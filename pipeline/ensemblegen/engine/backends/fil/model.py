@@ -61,7 +61,7 @@ class TritonPythonModel:
             try:
                 batches.append(self._rows(request))
                 readable.append(index)
-            except Exception as error:  # noqa: BLE001 - answered to the client that sent it
+            except BaseException as error:  # noqa: BLE001 - answered to the client that sent it
                 responses[index] = _error(error)
         if readable:
             self._answer(readable, batches, responses)
@@ -71,7 +71,7 @@ class TritonPythonModel:
         rows = batches[0] if len(batches) == 1 else self._np.concatenate(batches)
         try:
             predicted = self._outputs(rows)
-        except Exception as error:  # noqa: BLE001
+        except BaseException as error:  # noqa: BLE001
             if len(indices) == 1:
                 responses[indices[0]] = _error(error)
                 return
@@ -230,7 +230,17 @@ def _require_size(tensor: dict[str, Any], size: int, wording: str) -> None:
         raise InvalidError(f"'{tensor['name']}' has the dims {dims}, {wording.format(size)}")
 
 
-def _error(error: Exception) -> Any:
+def _error(error: BaseException) -> Any:
     invalid = isinstance(error, InvalidError)
     code = pb.TritonError.INVALID_ARG if invalid else pb.TritonError.INTERNAL
-    return pb.InferenceResponse(error=pb.TritonError(str(error), code))
+    return pb.InferenceResponse(error=pb.TritonError(_words(error), code))
+
+
+def _words(error: BaseException) -> str:
+    """What Triton can take of its text: no lone surrogate, no NUL, no more than gRPC carries."""
+    try:
+        text = str(error) or type(error).__name__
+    except BaseException:  # noqa: BLE001 - a text that cannot be made
+        text = type(error).__name__
+    plain = text.encode("ascii", "backslashreplace").decode().replace("\0", "\\x00")
+    return plain if len(plain) <= 4000 else f"{plain[:3997]}..."

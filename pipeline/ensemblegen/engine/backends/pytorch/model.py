@@ -75,7 +75,7 @@ class TritonPythonModel:
                 end = offset + item.rows
                 responses[item.index] = self._response(requests[item.index], outputs, offset, end)
                 offset = end
-        except Exception as error:  # noqa: BLE001 - a model raises what it likes
+        except BaseException as error:  # noqa: BLE001 - a model raises what it likes
             if len(group) > 1:
                 # One bad request must not fail its neighbours: each is tried by itself.
                 for item in group:
@@ -89,7 +89,7 @@ class TritonPythonModel:
         for index, request in enumerate(requests):
             try:
                 item = self._item(index, request)
-            except Exception as error:  # noqa: BLE001
+            except BaseException as error:  # noqa: BLE001
                 responses[index] = _error(error)
                 continue
             key: Any = item.shapes if self._batched else index
@@ -128,7 +128,7 @@ class TritonPythonModel:
             try:
                 result = self._calls.call(arguments)
             except Exception as error:  # noqa: BLE001
-                raise RuntimeError(f"PyTorch execute failure: {error}") from None
+                raise RuntimeError(f"PyTorch execute failure: {_words(error)}") from None
         return self._checked(result, sum(item.rows for item in group))
 
     def _joined(self, values: list[Any]) -> Any:
@@ -377,7 +377,17 @@ def _tensor(name: str, value: Any) -> Any:
     return pb.Tensor.from_dlpack(name, value)
 
 
-def _error(error: Exception) -> Any:
+def _error(error: BaseException) -> Any:
     invalid = isinstance(error, InvalidError)
     code = pb.TritonError.INVALID_ARG if invalid else pb.TritonError.INTERNAL
-    return pb.InferenceResponse(error=pb.TritonError(str(error), code))
+    return pb.InferenceResponse(error=pb.TritonError(_words(error), code))
+
+
+def _words(error: BaseException) -> str:
+    """What Triton can take of its text: no lone surrogate, no NUL, no more than gRPC carries."""
+    try:
+        text = str(error) or type(error).__name__
+    except BaseException:  # noqa: BLE001 - a text that cannot be made
+        text = type(error).__name__
+    plain = text.encode("ascii", "backslashreplace").decode().replace("\0", "\\x00")
+    return plain if len(plain) <= 4000 else f"{plain[:3997]}..."
