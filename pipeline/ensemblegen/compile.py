@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ensemblegen import check, graph, placement, plan, source, spec
+from ensemblegen import graph, placement, plan, source, spec
+from ensemblegen.check import pipeline as check
 from ensemblegen.errors import InputError, Problem
 from ensemblegen.graph import Graph
 from ensemblegen.members import KINDS

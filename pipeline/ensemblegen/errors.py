@@ -10,9 +10,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-Severity = Literal["error", "warning"]
+from ensemblegen.codes import CODES, Severity
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -29,6 +29,24 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
+class Edit:
+    """Put `text` where `span` is; a span of no width inserts."""
+
+    span: Span
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """A change of the user's files that mends a problem and can break nothing."""
+
+    title: str
+    edits: tuple[Edit, ...] = ()
+    creates: tuple[tuple[str, str], ...] = ()
+    """Files that do not exist yet: path and text. Their folders are made, too."""
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
     """One thing wrong with the user's input: what, where, and what to do next."""
 
@@ -36,7 +54,11 @@ class Problem:
     message: str
     span: Span | None = None
     hint: str | None = None
-    severity: Severity = "error"
+    fix: Fix | None = None
+
+    @property
+    def severity(self) -> Severity:
+        return CODES[self.code].severity
 
 
 class EnsemblegenError(Exception):

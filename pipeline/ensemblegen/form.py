@@ -9,7 +9,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from ensemblegen.errors import Problem, did_you_mean, nearest
-from ensemblegen.source import At, Document
+from ensemblegen.places import At
+from ensemblegen.source import Document
 
 
 def problems_of(

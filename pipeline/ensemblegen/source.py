@@ -7,14 +7,15 @@ after   Document: plain data, and a Span for each key and each value
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Hashable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from ensemblegen.errors import InputError, Problem, Span
+from ensemblegen.places import At, Places
 
 # The loader written in C is ten times faster; PyYAML built without libyaml has only the other one.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -22,35 +23,12 @@ _MERGE = "tag:yaml.org,2002:merge"
 _DEPTH = 100
 _STRING = "tag:yaml.org,2002:str"
 
-At = tuple[str | int, ...]
-"""The way to a node: mapping keys and sequence positions from the root."""
-
 
 @dataclass(frozen=True, slots=True)
-class Document:
+class Document(Places):
     """One YAML file as data, with the place of every key and value."""
 
-    path: str
     data: Any
-    values: dict[At, Span] = field(repr=False)
-    keys: dict[At, Span] = field(repr=False)
-
-    def span(self, at: Sequence[str | int]) -> Span:
-        """The value at `at`, or the nearest thing around it that exists."""
-        return self._nearest(tuple(at), self.values, self.keys)
-
-    def key_span(self, at: Sequence[str | int]) -> Span:
-        """The key that leads to `at`, or the nearest thing around it that exists."""
-        return self._nearest(tuple(at), self.keys, self.values)
-
-    def _nearest(self, at: At, first: dict[At, Span], second: dict[At, Span]) -> Span:
-        while True:
-            span = first.get(at) or second.get(at)
-            if span is not None:
-                return span
-            if not at:
-                return Span(self.path, 1, 1, 2)
-            at = at[:-1]
 
     @property
     def folder(self) -> Path:
@@ -87,7 +65,7 @@ def parse(raw: bytes, path: str) -> Document:
         raise InputError([Problem("E102", f"not YAML: {error}", Span(path, 1, 1, 2))]) from None
     if reader.problems:
         raise InputError(reader.problems)
-    return Document(path, data, reader.values, reader.keys)
+    return Document(path, reader.values, reader.keys, data)
 
 
 def _require_shallow(text: str, path: str) -> None:

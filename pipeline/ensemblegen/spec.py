@@ -28,7 +28,8 @@ from pydantic_core import PydanticCustomError
 from ensemblegen import targets
 from ensemblegen.errors import InputError, Problem, did_you_mean
 from ensemblegen.form import problems_of
-from ensemblegen.source import At, Document
+from ensemblegen.places import At
+from ensemblegen.source import Document
 from ensemblegen.types import ANY, DType, suggested_dtype
 
 Device = Literal["cpu", "gpu"]

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 
 from ensemblegen import __version__, json_text, manifest
 from ensemblegen.content import Content, sha256, size
-from ensemblegen.emit import config, pbtxt
+from ensemblegen.emit import config
 from ensemblegen.manifest import Manifest, ManifestFile, ManifestModel, ManifestTensor
 from ensemblegen.members import Member
+from ensemblegen.pbtxt import printer
 from ensemblegen.plan import Interface, Plan
 
 _ENSEMBLE_VERSION = (
@@ -33,7 +34,10 @@ def files(plan: Plan) -> dict[str, Content]:
 
 
 def _files(plan: Plan) -> Iterator[tuple[str, Content]]:
-    yield f"{plan.name}/config.pbtxt", _with_header(plan.origin, pbtxt.text(config.ensemble(plan)))
+    yield (
+        f"{plan.name}/config.pbtxt",
+        _with_header(plan.origin, printer.text(config.ensemble(plan))),
+    )
     yield f"{plan.name}/1/README", _ENSEMBLE_VERSION
     for member in plan.members:
         yield from _member(plan, member)
@@ -41,7 +45,9 @@ def _files(plan: Plan) -> Iterator[tuple[str, Content]]:
 
 def _member(plan: Plan, member: Member) -> Iterator[tuple[str, Content]]:
     texts = {
-        device: _with_header(member.origin, pbtxt.text(config.member(member, device, plan.target)))
+        device: _with_header(
+            member.origin, printer.text(config.member(member, device, plan.target))
+        )
         for device in {plan.devices[member.step]}
         | {devices[member.step] for devices in plan.variants.values()}
     }

@@ -15,7 +15,8 @@ from typing import Any, ClassVar
 
 from ensemblegen.content import Content
 from ensemblegen.errors import Problem
-from ensemblegen.source import At, Document
+from ensemblegen.places import At
+from ensemblegen.source import Document
 from ensemblegen.spec import DEVICES, Device, DynamicBatching, PipelineSpec, StepSpec
 from ensemblegen.targets import Target
 from ensemblegen.types import DType, Shape, Tensor

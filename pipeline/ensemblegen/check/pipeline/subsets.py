@@ -26,4 +26,4 @@ def subsets(graph: Graph) -> Iterator[Problem]:
         "'unexpected deadlock'; outputs with nothing in common are better two pipelines"
     )
     span = graph.exports[0].key_span
-    yield Problem("E215", message, span, hint, severity="warning")
+    yield Problem("E215", message, span, hint)

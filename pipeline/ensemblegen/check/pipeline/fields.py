@@ -8,7 +8,7 @@ from typing import Any
 from ensemblegen import targets
 from ensemblegen.errors import Problem
 from ensemblegen.graph import Graph
-from ensemblegen.source import At
+from ensemblegen.places import At
 
 _OURS = {
     "name": "the key of the step",

@@ -8,8 +8,8 @@ from google.protobuf import text_format
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ensemblegen.emit import pbtxt
 from ensemblegen.model_config import ModelConfig
+from ensemblegen.pbtxt import printer
 
 
 def filled(data: st.DataObject, message: Any, depth: int = 0) -> Any:
@@ -66,16 +66,16 @@ def scalar(data: st.DataObject, field: Any) -> Any:
 @given(st.data())
 def test_reads_back_as_the_same_message(data: st.DataObject) -> None:
     config = filled(data, ModelConfig())
-    text = pbtxt.text(config)
+    text = printer.text(config)
     assert text_format.Parse(text, ModelConfig()) == config
-    assert pbtxt.text(text_format.Parse(text, ModelConfig())) == text
+    assert printer.text(text_format.Parse(text, ModelConfig())) == text
 
 
 def test_zero_batch_size_is_written() -> None:
-    assert "max_batch_size: 0\n" in pbtxt.text(ModelConfig(name="m"))
+    assert "max_batch_size: 0\n" in printer.text(ModelConfig(name="m"))
 
 
 def test_empty_messages_are_written() -> None:
     config = ModelConfig()
     config.dynamic_batching.SetInParent()
-    assert "dynamic_batching { }" in pbtxt.text(config)
+    assert "dynamic_batching { }" in printer.text(config)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ensemblegen.check.defaults import unfit
+from ensemblegen.check.pipeline.defaults import unfit
 from ensemblegen.errors import Problem, did_you_mean, nearest
 from ensemblegen.graph import Graph
 from ensemblegen.spec import Example

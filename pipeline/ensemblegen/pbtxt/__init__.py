@@ -1,0 +1,1 @@
+"""config.pbtxt: reading it with the place of every value, and printing it."""

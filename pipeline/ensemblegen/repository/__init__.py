@@ -1,0 +1,1 @@
+"""A model repository as anyone writes it: its models, read without a server."""
