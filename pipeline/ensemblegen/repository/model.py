@@ -66,7 +66,8 @@ class Model:
     def is_ensemble(self) -> bool:
         if self.config is None:
             return False
-        return self.message.platform == "ensemble" or self.message.HasField("ensemble_scheduling")
+        message = self.message
+        return bool(message.platform == "ensemble" or message.HasField("ensemble_scheduling"))
 
     @cached_property
     def backend(self) -> str:
