@@ -24,31 +24,27 @@ EXECUTABLE = [sys.executable, "-m", "ensemblegen"]
 _GROUP = 5
 """One ensemble in so many models."""
 
-_TENSORS = """\
-input [
-  {{
-    name: "{taken}"
-    data_type: TYPE_FP32
-    dims: [ -1, 8 ]
-  }}
-]
-output [
-  {{
-    name: "{given}"
-    data_type: TYPE_FP32
-    dims: [ -1, 8 ]
-  }}
-]
+_PYTHON = """\
+class TritonPythonModel:
+    def execute(self, requests):
+        return answer(requests)
 """
-_MEMBER = (
-    """\
+
+
+def tensors(taken: str, given: str) -> str:
+    tensor = '    name: "{}"\n    data_type: TYPE_FP32\n    dims: [ -1, 8 ]\n'
+    inside = "{} [\n  {{\n{}  }}\n]\n"
+    return inside.format("input", tensor.format(taken)) + inside.format(
+        "output", tensor.format(given)
+    )
+
+
+def member_config(name: str) -> str:
+    return f"""\
 name: "{name}"
 backend: "python"
 max_batch_size: 8
-"""
-    + _TENSORS.format(taken="X", given="Y")
-    + """\
-instance_group [ {{ kind: KIND_CPU count: 1 }} ]
+{tensors("X", "Y")}instance_group [ {{ kind: KIND_CPU count: 1 }} ]
 dynamic_batching {{
   preferred_batch_size: [ 4, 8 ]
   max_queue_delay_microseconds: 100
@@ -58,10 +54,12 @@ parameters {{
   value: {{ string_value: "no" }}
 }}
 """
-)
-_STEP = """\
+
+
+def step(name: str, taken: str, given: str) -> str:
+    return f"""\
     {{
-      model_name: "{model}"
+      model_name: "{name}"
       model_version: -1
       input_map {{
         key: "X"
@@ -80,26 +78,20 @@ def model(folder: Path, config: str) -> None:
 
 
 def member(repository: Path, name: str) -> None:
-    model(repository / name, _MEMBER.format(name=name))
-    code = "class TritonPythonModel:\n    def execute(self, requests):\n        return answer(requests)\n"
-    (repository / name / "1" / "model.py").write_text(code)
+    model(repository / name, member_config(name))
+    (repository / name / "1" / "model.py").write_text(_PYTHON)
 
 
 def ensemble(repository: Path, name: str, members: list[str]) -> None:
     """A chain over `members`."""
     last = len(members) - 1
     steps = ",\n".join(
-        _STEP.format(
-            model=each,
-            taken=f"t{i}" if i else "IN",
-            given="OUT" if i == last else f"t{i + 1}",
-        )
+        step(each, f"t{i}" if i else "IN", "OUT" if i == last else f"t{i + 1}")
         for i, each in enumerate(members)
     )
     head = f'name: "{name}"\nplatform: "ensemble"\nmax_batch_size: 8\n'
-    tensors = _TENSORS.format(taken="IN", given="OUT")
     scheduling = f"ensemble_scheduling {{\n  step [\n{steps}\n  ]\n}}\n"
-    model(repository / name, head + tensors.replace("{{", "{").replace("}}", "}") + scheduling)
+    model(repository / name, head + tensors("IN", "OUT") + scheduling)
 
 
 def many(folder: Path, models: int) -> str:
