@@ -1,20 +1,23 @@
-"""The flagship, compiled for cpu, gpu and mixed: every generated file as last looked at.
+"""The flagship, compiled for cpu, gpu and mixed: the whole repository as last looked at.
 
 A golden holds what we generate. What is copied (the runtime, the author's code, the artifacts)
-stands in TREE by its path and is compared to its source instead. An extra file fails, too.
-`pytest tests/test_golden.py --update-golden` rewrites them.
+stands in it as a link to its source, so that a golden is a repository like any other. An extra
+file fails, too. `pytest tests/test_golden.py --update-golden` rewrites them. `golden/artifacts`
+holds small models of the right signatures, made once by the fixture `flagship_artifacts`.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
+from ensemblegen import verdict
 from ensemblegen.compile import make_plan
-from ensemblegen.content import Content, Linked
+from ensemblegen.content import Content, Linked, sha256
 from ensemblegen.emit.files import files
 from ensemblegen.emit.write import write
 from ensemblegen.placement import Choice
@@ -25,67 +28,79 @@ CHOICES = {
     "gpu": Choice(device="gpu"),
     "mixed": Choice(profile="mixed"),
 }
-GENERATED = (".pbtxt", "step.json", "manifest.json")
 
 
 @pytest.fixture(scope="module")
-def pipeline(
-    root: Path, flagship_artifacts: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def pipeline(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The flagship's pipeline.yaml beside small models of the right signatures."""
     folder = tmp_path_factory.mktemp("readability")
     shutil.copy(root / "ensembles/readability/pipeline.yaml", folder)
     for shelf in ("python_models", "conda"):
         (folder / shelf).symlink_to(root / shelf)
-    (folder / "artifacts").symlink_to(flagship_artifacts)
+    (folder / "artifacts").symlink_to(GOLDEN.parent / "artifacts")
     return folder / "pipeline.yaml"
 
 
 @pytest.mark.parametrize("variant", CHOICES)
-def test_tree(variant: str, pipeline: Path, update_golden: bool) -> None:
-    made = files(make_plan(pipeline, CHOICES[variant]))
-    generated = {path: _text(path, content) for path, content in made.items()
-                 if path.endswith(GENERATED)}  # fmt: skip
-    generated["TREE"] = "".join(f"{path}\n" for path in sorted(made))
+def test_tree(variant: str, pipeline: Path, root: Path, update_golden: bool) -> None:
+    made = {
+        path: _without_hashes(content) if path == "manifest.json" else content
+        for path, content in files(make_plan(pipeline, CHOICES[variant])).items()
+    }
     folder = GOLDEN / variant
     if update_golden:
-        shutil.rmtree(folder, ignore_errors=True)
-        for path, text in generated.items():
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            (folder / path).write_text(text, encoding="utf-8")
-    expected = {
-        path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8")
-        for path in folder.rglob("*")
-        if path.is_file()
+        _rewrite(folder, made, root)
+    standing = {
+        path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()
     }
-    assert generated == expected
-
-
-def _text(path: str, content: Content) -> str:
-    assert isinstance(content, bytes)
-    if path != "manifest.json":
-        return content.decode()
-    manifest = json.loads(content)
-    manifest["files"] = "see TREE"  # hashes of what is copied change with every copied line
-    return json.dumps(manifest, indent=2) + "\n"
-
-
-def test_copies_are_verbatim(root: Path, pipeline: Path) -> None:
-    made = files(make_plan(pipeline))
-    copied = {path: content for path, content in made.items() if not path.endswith(GENERATED)}
-    runtime = root / "pipeline/ensemblegen/runtime"
-    for path, content in copied.items():
-        model, _, inner = path.partition("/1/")
-        if isinstance(content, Linked):
-            assert content.path.parent == pipeline.parent / "artifacts"
-        elif inner == "model.py":
-            assert content == (runtime / "entry.py").read_bytes()
-        elif inner.startswith("ensemblegen_runtime/"):
-            assert content == (runtime / inner.split("/")[1]).read_bytes()
-        elif model == "readability":
-            assert inner == "README"
+    assert sorted(standing) == sorted(made)
+    for path, content in made.items():
+        if isinstance(content, bytes):
+            assert content.decode() == standing[path].read_text(encoding="utf-8"), path
         else:
-            assert content == (root / "python_models" / inner).read_bytes(), path
+            assert sha256(content) == sha256(Linked(standing[path])), path
+
+
+@pytest.mark.parametrize("variant", CHOICES)
+def test_the_checker_says_nothing(variant: str) -> None:
+    assert verdict.reach(GOLDEN / variant, None).problems == ()
+
+
+def _without_hashes(content: Content) -> bytes:
+    """The manifest without what changes with every copied line."""
+    assert isinstance(content, bytes)
+    manifest = json.loads(content)
+    manifest["files"] = {}
+    return (json.dumps(manifest, indent=2) + "\n").encode()
+
+
+def _rewrite(folder: Path, made: dict[str, Content], root: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    shelves = ("pipeline/ensemblegen/runtime", "python_models", "tests/golden/artifacts")
+    sources = {
+        sha256(Linked(path)): path
+        for shelf in shelves
+        for path in sorted((root / shelf).rglob("*"))
+        if path.is_file() and path.stat().st_size
+    }
+    for inner, content in made.items():
+        path = folder / inner
+        path.parent.mkdir(parents=True, exist_ok=True)
+        source = sources.get(sha256(content))
+        if source is not None:
+            path.symlink_to(os.path.relpath(source, path.parent))
+        else:
+            assert isinstance(content, bytes), inner
+            path.write_bytes(content)
+
+
+def test_copies_are_links_to_their_sources() -> None:
+    """So that a golden changes with what we generate, not with what we copy."""
+    for path in GOLDEN.rglob("*.py"):
+        assert path.is_symlink(), path
+        assert path.resolve().name == {"model.py": "entry.py"}.get(path.name, path.name) or (
+            path.parent.name == "ensemblegen_runtime"
+        )
 
 
 def test_the_device_changes_nothing_else(pipeline: Path) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ensemblegen import graph, placement, plan, source, spec
 from ensemblegen.check import pipeline as check
-from ensemblegen.errors import InputError, Problem
+from ensemblegen.check import repository
+from ensemblegen.emit import models
+from ensemblegen.errors import InputError, Problem, in_order
 from ensemblegen.graph import Graph
 from ensemblegen.members import KINDS
 from ensemblegen.placement import Choice, Placement
@@ -25,7 +27,19 @@ class Checked:
     pipeline: PipelineSpec
     graph: Graph
     placement: Placement | None
+    inner: tuple[Checked, ...]
+    """The pipelines that are steps of it."""
     problems: tuple[Problem, ...]
+
+    @property
+    def wrong(self) -> bool:
+        return any(problem.severity == "error" for problem in self.problems)
+
+    def plan(self) -> Plan:
+        """Complete the pipeline, which must not be wrong."""
+        assert self.placement is not None, "checked"  # noqa: S101
+        inner = tuple(each.plan() for each in self.inner)
+        return plan.make(self.graph, self.pipeline, self.placement, inner, self.problems)
 
 
 def examine(path: Path, choice: Choice = FROM_FILE) -> Checked:
@@ -35,23 +49,39 @@ def examine(path: Path, choice: Choice = FROM_FILE) -> Checked:
     built, problems = graph.build(document, pipeline)
     problems += check.run(built)
     placed, placement_problems = placement.resolve(pipeline, built, choice)
-    return Checked(pipeline, built, placed, _in_order([*problems, *placement_problems]))
+    inner = tuple(examine(each.path, _inside(choice, each.profiles)) for each in built.inner)
+    problems += [*placement_problems, *(each for one in inner for each in one.problems)]
+    checked = Checked(pipeline, built, placed, inner, in_order(problems))
+    if checked.wrong or not _says_more(pipeline, built):
+        return checked
+    told = {problem.code for problem in problems}
+    served = repository.run(models.repository(checked.plan(), document))
+    problems += [replace(each, fix=None) for each in served if each.code not in told]
+    return replace(checked, problems=in_order(problems))
 
 
 def make_plan(path: Path, choice: Choice = FROM_FILE) -> Plan:
     """From pipeline.yaml to the plan. Raises InputError with every problem of the last stage."""
     checked = examine(path, choice)
-    if any(problem.severity == "error" for problem in checked.problems):
+    if checked.wrong:
         raise InputError(checked.problems)
-    assert checked.placement is not None, "checked"  # noqa: S101
-    return plan.make(checked.graph, checked.pipeline, checked.placement, checked.problems)
+    return checked.plan()
 
 
-def _in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
-    def place(problem: Problem) -> tuple[bool, str, int, int]:
-        span = problem.span
-        if span is None:
-            return True, "", 0, 0
-        return False, span.path, span.line, span.column
+def _inside(choice: Choice, profiles: Collection[str]) -> Choice:
+    """The choice as a pipeline that is a step takes it: a profile that it lacks is not for it."""
+    return choice if choice.profile in profiles else replace(choice, profile=None)
 
-    return tuple(sorted(dict.fromkeys(problems), key=place))
+
+def _says_more(pipeline: PipelineSpec, built: Graph) -> bool:
+    """Whether the author set what only the server's own rules can judge."""
+    return bool(
+        built.verbatim
+        or pipeline.config
+        or pipeline.models
+        or any(entry.config for entry in built.entries.values())
+        or any(export.config or export.tensor for export in built.exports)
+        or any(
+            step.config or step.tensors or step.version != -1 for step in pipeline.steps.values()
+        )
+    )

@@ -61,6 +61,18 @@ class Problem:
         return CODES[self.code].severity
 
 
+def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """By place, each once; those without a place last."""
+
+    def place(problem: Problem) -> tuple[bool, str, int, int]:
+        span = problem.span
+        if span is None:
+            return True, "", 0, 0
+        return False, span.path, span.line, span.column
+
+    return tuple(sorted(dict.fromkeys(problems), key=place))
+
+
 class EnsemblegenError(Exception):
     """The root of everything that the command line turns into a message."""
 

@@ -8,17 +8,20 @@ Building never stops at the first problem and never judges: `check` does, rule b
 
 from __future__ import annotations
 
-import graphlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
-from ensemblegen.errors import Problem, Span
+from ensemblegen import order, spec
+from ensemblegen import source as files
+from ensemblegen.errors import InputError, Problem, Span
 from ensemblegen.members import KINDS, Kind, Port, Signature, Site
+from ensemblegen.places import At
 from ensemblegen.sizes import Sizes
 from ensemblegen.source import Document
-from ensemblegen.spec import Example, InputSpec, PipelineSpec, StepSpec
+from ensemblegen.spec import Example, InputSpec, OutputSpec, PipelineSpec, StepSpec
 from ensemblegen.targets import Target
 from ensemblegen.types import Tensor
 
@@ -43,6 +46,7 @@ class Entry:
     optional: bool
     default: object
     span: Span
+    config: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,8 @@ class Node:
     signature: Signature | None
     links: tuple[Link, ...]
     span: Span
+    model: str = ""
+    """The name of the model that it runs."""
 
     def port(self, link: Link) -> Port | None:
         return self.signature.inputs.get(link.name) if self.signature else None
@@ -78,6 +84,27 @@ class Export:
     source: Source
     span: Span
     key_span: Span
+    tensor: Tensor | None = None
+    """Its type, where the author gives another than the source has."""
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def repeats(self) -> bool:
+        """Whether it is an input of the same name, handed back."""
+        return self.source.step is None and self.source.tensor == self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Inner:
+    """Another pipeline that is a step of this one."""
+
+    path: Path
+    graph: Graph
+    profiles: tuple[str, ...]
+
+    @property
+    def model(self) -> str:
+        return self.graph.model
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +122,15 @@ class Graph:
     """A whole pipeline, still possibly wrong."""
 
     name: str
+    model: str
+    """What the ensemble is called in the repository."""
     document: Document
     max_batch_size: int
     entries: Mapping[str, Entry]
     nodes: Mapping[str, Node]
     exports: tuple[Export, ...]
     order: tuple[str, ...]
-    """Steps in an order in which they can run; empty if there is none."""
+    """Steps in the order in which they are configured; empty if they wait for each other."""
     cycle: tuple[str, ...]
     """Steps that wait for each other, the first one repeated at the end; empty if none do."""
     sizes: Sizes
@@ -109,6 +138,8 @@ class Graph:
     """The author's own fields for the ensemble's ModelConfig."""
     target: Target
     examples: tuple[Example, ...]
+    folders: tuple[tuple[At, Path], ...] = ()
+    """Folders that the pipeline itself names, each with its place."""
 
     def tensor(self, source: Source) -> Tensor | None:
         """The declared type of what comes from `source`; None if there is no such thing."""
@@ -119,10 +150,21 @@ class Graph:
             for link in node.links:
                 yield Edge(node, link, self.tensor(link.source), node.port(link))
 
+    @property
+    def verbatim(self) -> bool:
+        """Whether some steps' configs are the author's word, which the server's rules judge."""
+        return any(node.kind.verbatim for node in self.nodes.values())
+
+    @cached_property
+    def inner(self) -> tuple[Inner, ...]:
+        """The pipelines that are steps of this one, each once."""
+        found = (node.signature.artifact for node in self.nodes.values() if node.signature)
+        return tuple({each.path: each for each in found if isinstance(each, Inner)}.values())
+
     @cached_property
     def loose(self) -> tuple[str, ...]:
         """Steps that take a pipeline input and that some output does without."""
-        return _loose(self.nodes, self.exports)
+        return order.loose(self.nodes, self.exports)
 
     def consumers(self, source: Source) -> list[tuple[Node, Link]]:
         return self._consumers.get(source, [])
@@ -136,67 +178,144 @@ class Graph:
         return found
 
 
-def build(document: Document, pipeline: PipelineSpec) -> tuple[Graph, list[Problem]]:
-    """Read every step's signature and lay the edges; the problems are those of reading."""
+def build(
+    document: Document, pipeline: PipelineSpec, above: tuple[Path, ...] = ()
+) -> tuple[Graph, list[Problem]]:
+    """Read every step's signature and lay the edges; the problems are those of reading.
+
+    `above` are the pipelines of which this one is a step, at any distance.
+    """
     problems: list[Problem] = []
-    entries = {name: _entry(document, name, spec) for name, spec in pipeline.inputs.items()}
+    pipeline_at = _pipelines((*above, Path(document.path).resolve()))
+    entries = {name: _entry(document, name, each) for name, each in pipeline.inputs.items()}
     nodes = {
-        name: _node(document, pipeline, name, step, problems)
+        name: _node(Site(document, pipeline, name, problems, pipeline_at), step)
         for name, step in pipeline.steps.items()
     }
     exports = tuple(
-        Export(
-            name,
-            _source(text, entries),
-            document.span(("outputs", name)),
-            document.key_span(("outputs", name)),
-        )
-        for name, text in pipeline.outputs.items()
+        _export(document, name, each, entries) for name, each in pipeline.outputs.items()
     )
-    order, cycle = _order(nodes, exports)
+    ordered, cycle = order.of(nodes, exports)
     graph = Graph(
         pipeline.name,
+        pipeline.model or pipeline.name,
         document,
         pipeline.max_batch_size,
         entries,
         nodes,
         exports,
-        order,
+        ordered,
         cycle,
         _sizes(entries, nodes),
         pipeline.config,
         Target(pipeline.target),
         tuple(pipeline.examples),
+        tuple(_folders(document, pipeline)),
     )
     return graph, problems
+
+
+def _folders(document: Document, pipeline: PipelineSpec) -> Iterator[tuple[At, Path]]:
+    if pipeline.folder is not None:
+        yield ("folder",), document.folder / pipeline.folder
+    for i, each in enumerate(pipeline.models):
+        yield ("models", i), document.folder / each
+
+
+def _pipelines(above: tuple[Path, ...]) -> Callable[[str, Site], Signature | None]:
+    """Reads the pipelines that are steps, each once."""
+    known: dict[Path, Inner | None] = {}
+
+    def read(path: str, site: Site) -> Signature | None:
+        full = site.folder / path
+        real = full.resolve()
+        if real in above:
+            ring = [*above[above.index(real) :], real]
+            names = " in ".join(each.name for each in reversed(ring))
+            site.problem("E224", f"a pipeline cannot contain itself: {names}", "ensemble")
+            return None
+        if real not in known:
+            known[real] = _read(full, above, site.problems)
+        inner = known[real]
+        return _signature(site.name, inner) if inner is not None else None
+
+    return read
+
+
+def _read(path: Path, above: tuple[Path, ...], problems: list[Problem]) -> Inner | None:
+    try:
+        document = files.load(path)
+        pipeline = spec.parse(document, {word: kind.spec for word, kind in KINDS.items()})
+    except InputError as error:
+        problems += error.problems
+        return None
+    graph, found = build(document, pipeline, above)
+    problems += found
+    return Inner(path, graph, tuple(pipeline.profiles))
+
+
+def _signature(step: str, inner: Inner) -> Signature:
+    """A pipeline as a step. Its symbolic sizes are its own until an edge joins them to others."""
+    graph = inner.graph
+
+    def scoped(tensor: Tensor) -> Tensor:
+        shape = graph.sizes.resolve(tensor.shape)
+        dims = (f"{step}/{dim}" if isinstance(dim, str) else dim for dim in shape)
+        return Tensor(tensor.dtype, tuple(dims))
+
+    inputs = {
+        name: Port(name, name, scoped(entry.tensor), required=not entry.optional)
+        for name, entry in graph.entries.items()
+    }
+    outputs = {
+        export.name: Port(export.name, export.name, scoped(tensor))
+        for export in graph.exports
+        if (tensor := export.tensor or graph.tensor(export.source)) is not None
+    }
+    return Signature(inputs, outputs, inner)
 
 
 def _entry(document: Document, name: str, spec: InputSpec) -> Entry:
     tensor = Tensor(spec.dtype, tuple(spec.shape))
     span = document.key_span(("inputs", name))
-    return Entry(name, tensor, spec.optional, spec.default, span)
+    return Entry(name, tensor, spec.optional, spec.default, span, spec.config)
 
 
-def _node(
-    document: Document,
-    pipeline: PipelineSpec,
-    name: str,
-    step: StepSpec,
-    problems: list[Problem],
-) -> Node:
+def _export(
+    document: Document, name: str, written: OutputSpec, entries: Mapping[str, object]
+) -> Export:
+    at = ("outputs", name)
+    tensor = None
+    if written.dtype is not None and written.shape is not None:
+        tensor = Tensor(written.dtype, tuple(written.shape))
+    return Export(
+        name,
+        _source(written.source, entries),
+        document.span((*at, "from")),
+        document.key_span(at),
+        tensor,
+        written.config,
+    )
+
+
+def _node(site: Site, step: StepSpec) -> Node:
     kind = KINDS[step.kind]
-    site = Site(document, pipeline, name, problems)
     links = tuple(
         Link(
             each,
-            _source(spec.source, pipeline.inputs),
-            document.span(site.at("inputs", each, "from")),
-            document.key_span(site.at("inputs", each)),
+            _source(spec.source, site.pipeline.inputs),
+            site.document.span(site.at("inputs", each, "from")),
+            site.document.key_span(site.at("inputs", each)),
         )
         for each, spec in step.inputs.items()
+        if spec.source is not None
     )
     signature = kind.read(step, site)
-    return Node(name, kind, step, signature, links, document.key_span(site.at()))
+    model = step.model or f"{site.pipeline.name}_{site.name}"
+    if not kind.makes_model and signature is not None:
+        model = kind.model_of(step, site) or model
+    span = site.document.key_span(site.at())
+    return Node(site.name, kind, step, signature, links, span, model)
 
 
 def _source(text: str, entries: Mapping[str, object]) -> Source:
@@ -216,50 +335,8 @@ def _tensor(
     return port.tensor if port else None
 
 
-def _order(
-    nodes: Mapping[str, Node], exports: tuple[Export, ...]
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    sorter: graphlib.TopologicalSorter[str] = graphlib.TopologicalSorter()
-    for node in nodes.values():
-        sorter.add(node.name, *_feeders(node, nodes))
-    try:
-        order = list(sorter.static_order())
-    except graphlib.CycleError as error:
-        return (), tuple(error.args[1])
-    loose = _loose(nodes, exports)
-    if len(loose) == 1 and not _feeders(nodes[loose[0]], nodes):
-        # The one order in which Triton serves every subset of the outputs: check.subsets says why.
-        order.remove(loose[0])
-        order.insert(0, loose[0])
-    return tuple(order), ()
-
-
-def _feeders(node: Node, nodes: Mapping[str, Node]) -> list[str]:
-    return [link.source.step for link in node.links if link.source.step in nodes]  # type: ignore[misc]
-
-
-def _loose(nodes: Mapping[str, Node], exports: tuple[Export, ...]) -> tuple[str, ...]:
-    if len(exports) < 2:
-        return ()
-    needed = [_ancestry(export.source.step, nodes) for export in exports]
-    by_all = set.intersection(*needed)
-    return tuple(
-        node.name
-        for node in nodes.values()
-        if node.name not in by_all and any(link.source.step is None for link in node.links)
-    )
-
-
-def _ancestry(step: str | None, nodes: Mapping[str, Node]) -> set[str]:
-    """`step` and everything that it is fed by, at any distance."""
-    found: set[str] = set()
-    waiting = [step] if step in nodes else []
-    while waiting:
-        name = waiting.pop()
-        if name is not None and name not in found:
-            found.add(name)
-            waiting += _feeders(nodes[name], nodes)
-    return found
+def _verbatim(source: Source, nodes: Mapping[str, Node]) -> bool:
+    return source.step is not None and source.step in nodes and nodes[source.step].kind.verbatim
 
 
 def _sizes(entries: Mapping[str, Entry], nodes: Mapping[str, Node]) -> Sizes:
@@ -270,6 +347,8 @@ def _sizes(entries: Mapping[str, Entry], nodes: Mapping[str, Node]) -> Sizes:
         for link in node.links:
             given = _tensor(link.source, entries, nodes)
             port = node.port(link)
+            if node.kind.verbatim or _verbatim(link.source, nodes):
+                continue
             if given is not None and port is not None and port.tensor is not None:
                 wanted = f"{node.name}.{link.name}"
                 sizes.unify(given.shape, port.tensor.shape, (str(link.source), wanted), link.span)

@@ -41,29 +41,33 @@ def _load() -> ModuleType:
     return module
 
 
-ModelConfig: Any = _load().ModelConfig
+_MODULE: Any = _load()
+ModelConfig: Any = _MODULE.ModelConfig
 
 Fault = tuple[tuple[str | int, ...], str, str | None]
 """The way to a value that is not usable, why, and a hint."""
 
 
-def faults(fields: Mapping[str, Any]) -> Iterator[Fault]:
-    """What in `fields` (proto JSON names and values) is no ModelConfig, each at its place."""
-    found = list(_faults(fields, ModelConfig.DESCRIPTOR, ()))
+def faults(fields: Mapping[str, Any], message: str = "ModelConfig") -> Iterator[Fault]:
+    """What in `fields` (proto JSON names and values) is no `message`, each at its place."""
+    kind = getattr(_MODULE, message)
+    found = list(_faults(fields, kind.DESCRIPTOR, ()))
     for name, value in fields.items() if not found else ():
-        reason = _refusal({name: value})
+        reason = _refusal({name: value}, kind)
         if reason is not None:
             found.append(((name,), reason, None))
     if not found:
-        reason = _refusal(fields)  # what is wrong only together, such as two kinds of batching
+        reason = _refusal(
+            fields, kind
+        )  # what is wrong only together, such as two kinds of batching
         if reason is not None:
             found.append(((next(iter(fields)),), reason, None))
     yield from found
 
 
-def _refusal(fields: Mapping[str, Any]) -> str | None:
+def _refusal(fields: Mapping[str, Any], kind: Any) -> str | None:
     try:
-        json_format.ParseDict(dict(fields), ModelConfig())
+        json_format.ParseDict(dict(fields), kind())
     except (json_format.ParseError, ValueError, TypeError) as error:
         return str(error).splitlines()[0].rstrip(".")
     return None
@@ -71,9 +75,10 @@ def _refusal(fields: Mapping[str, Any]) -> str | None:
 
 def merge(message: Message, fields: Mapping[str, Any]) -> None:
     """Put `fields` into `message`: maps and messages join, lists replace what stood there."""
-    given = json_format.ParseDict(dict(fields), ModelConfig())
-    _replace_lists(message, given)
-    message.MergeFrom(given)
+    if fields:
+        given = json_format.ParseDict(dict(fields), type(message)())
+        _replace_lists(message, given)
+        message.MergeFrom(given)
 
 
 def _replace_lists(message: Message, given: Message) -> None:

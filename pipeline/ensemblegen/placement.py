@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 
 from ensemblegen.errors import Problem, did_you_mean
 from ensemblegen.graph import Graph
-from ensemblegen.spec import DEVICES, Device, PipelineSpec
+from ensemblegen.spec import PipelineSpec
+from ensemblegen.words import DEVICES, Device, Place
 
-Devices = Mapping[str, Device]
+Devices = Mapping[str, Place]
 """The device of each step."""
 
 
@@ -69,8 +70,9 @@ def _chosen(pipeline: PipelineSpec, choice: Choice) -> tuple[str, Devices]:
     if choice.profile is not None:
         return choice.profile, _in_profile(pipeline, choice.profile)
     devices = _in_profile(pipeline, None)
-    alike = set(devices.values())
-    return (alike.pop() if len(alike) == 1 else "as written"), devices
+    alike = set(devices.values()) - {"auto"}
+    written = len(alike) != 1 or "auto" in devices.values()
+    return ("as written" if written else alike.pop()), devices
 
 
 def _all_on(pipeline: PipelineSpec, device: Device) -> Devices:
@@ -78,7 +80,7 @@ def _all_on(pipeline: PipelineSpec, device: Device) -> Devices:
 
 
 def _in_profile(pipeline: PipelineSpec, profile: str | None) -> Devices:
-    written = pipeline.profiles[profile] if profile is not None else {}
+    written: Mapping[str, Place] = pipeline.profiles[profile] if profile is not None else {}
     return {
         name: written.get(name) or step.device or pipeline.device
         for name, step in pipeline.steps.items()

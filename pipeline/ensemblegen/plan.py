@@ -7,7 +7,7 @@ after   Plan: models, tensors by their final names, devices, instances
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,9 @@ from ensemblegen.types import Tensor
 class Wiring:
     """One step of the ensemble: member tensors by their names, to tensors of the ensemble."""
 
+    step: str
     model: str
+    version: int
     inputs: Mapping[str, str]
     outputs: Mapping[str, str]
 
@@ -37,6 +39,8 @@ class Interface:
     tensor: Tensor
     optional: bool = False
     default: Any = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+    """The author's own fields of its ModelInput or ModelOutput."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,7 @@ class Plan:
     """A complete model repository, as values."""
 
     name: str
+    """Of the ensemble in the repository."""
     source: str
     origin: str
     target: Target
@@ -58,44 +63,71 @@ class Plan:
     variants: Mapping[str, Devices]
     config: Mapping[str, Any]
     examples: tuple[Example, ...]
+    folder: Path | None = None
+    """Its files go beside the ensemble's config."""
+    folders: tuple[Path, ...] = ()
+    """Models that go into the repository as they are."""
+    inner: tuple[Plan, ...] = ()
+    """Pipelines that are steps of this one."""
     warnings: tuple[Problem, ...] = ()
     """What will surprise, though it works."""
+
+    def all(self) -> Iterator[Plan]:
+        """This plan, and those inside it, each once."""
+        seen: dict[str, Plan] = {self.name: self}
+        for inner in self.inner:
+            for each in inner.all():
+                seen.setdefault(each.name, each)
+        yield from seen.values()
 
 
 def make(
     graph: Graph,
     pipeline: PipelineSpec,
     placement: Placement,
+    inner: tuple[Plan, ...] = (),
     warnings: tuple[Problem, ...] = (),
 ) -> Plan:
-    """Complete a checked graph."""
+    """Complete a checked graph, with the plans of the pipelines inside it."""
     nodes = [graph.nodes[name] for name in graph.order]
-    exported = {export.source: export.name for export in graph.exports}
+    names = _tensor_names(graph)
     source = Path(graph.document.path).name
+    here = graph.document.folder
     return Plan(
-        name=graph.name,
+        name=graph.model,
         source=source,
         origin=f"{source}:{graph.document.key_span(('name',)).line}",
         target=Target(pipeline.target),
         max_batch_size=graph.max_batch_size,
         inputs=tuple(
-            Interface(each.name, _resolved(graph, each.tensor), each.optional, each.default)
+            Interface(
+                each.name, _resolved(graph, each.tensor), each.optional, each.default, each.config
+            )
             for each in graph.entries.values()
         ),
         outputs=tuple(_interface(graph, export) for export in graph.exports),
-        members=tuple(_member(graph, pipeline, node) for node in nodes),
-        wiring=tuple(_wiring(graph, node, exported) for node in nodes),
+        members=tuple(_member(graph, pipeline, node) for node in nodes if node.kind.makes_model),
+        wiring=tuple(_wiring(graph, node, names) for node in nodes),
         device=placement.name,
         devices=placement.devices,
         variants=placement.variants,
         config=pipeline.config,
         examples=graph.examples,
+        folder=here / pipeline.folder if pipeline.folder else None,
+        folders=tuple(here / each for each in pipeline.models),
+        inner=inner,
         warnings=warnings,
     )
 
 
-def model_name(pipeline: str, step: str) -> str:
-    return f"{pipeline}_{step}"
+def _tensor_names(graph: Graph) -> dict[Source, str]:
+    """What tensors are called inside the ensemble, where that is not `step.output`."""
+    names = {
+        Source(node.name, output): name
+        for node in graph.nodes.values()
+        for output, name in node.step.tensors.items()
+    }
+    return {**names, **{export.source: export.name for export in graph.exports}}
 
 
 def _resolved(graph: Graph, tensor: Tensor) -> Tensor:
@@ -103,9 +135,9 @@ def _resolved(graph: Graph, tensor: Tensor) -> Tensor:
 
 
 def _interface(graph: Graph, export: Export) -> Interface:
-    tensor = graph.tensor(export.source)
+    tensor = export.tensor or graph.tensor(export.source)
     assert tensor is not None, "checked"  # noqa: S101
-    return Interface(export.name, _resolved(graph, tensor))
+    return Interface(export.name, _resolved(graph, tensor), config=export.config)
 
 
 def _member(graph: Graph, pipeline: PipelineSpec, node: Node) -> Member:
@@ -115,19 +147,24 @@ def _member(graph: Graph, pipeline: PipelineSpec, node: Node) -> Member:
     return Member(
         pipeline=graph.name,
         step=node.name,
-        model=model_name(graph.name, node.name),
+        model=node.model,
         kind=node.kind,
+        backend=node.kind.backend_of(step),
         origin=f"{Path(node.span.path).name}:{node.span.line}",
         max_batch_size=size,
         inputs=tuple(_inputs(graph, node)),
         outputs=tuple(
             MemberTensor(
-                port.name, port.triton, _resolved(graph, port.tensor), squeezed=port.squeezed
+                port.name,
+                port.triton,
+                _resolved(graph, port.tensor),
+                squeezed=port.squeezed,
+                config=port.config,
             )
             for port in signature.outputs.values()
             if port.tensor is not None
         ),
-        instances={"cpu": step.instances.cpu, "gpu": step.instances.gpu},
+        instances={"cpu": step.instances.cpu, "gpu": step.instances.gpu, "auto": 0},
         batching=step.dynamic_batching if size > 0 else None,
         gpus=tuple(pipeline.gpus),
         environment=node.kind.environment(signature),
@@ -145,28 +182,42 @@ def _inputs(graph: Graph, node: Node) -> Iterator[MemberTensor]:
         tensor = port.tensor or given
         if tensor is None:
             continue
-        optional, default = _default(graph, port, link.source if link else None)
-        yield MemberTensor(name, port.triton, _resolved(graph, tensor), optional, default, port.pad)
+        optional, default = _default(
+            graph, port, link.source if link else None, verbatim=node.kind.verbatim
+        )
+        yield MemberTensor(
+            name,
+            port.triton,
+            _resolved(graph, tensor),
+            optional,
+            default,
+            port.pad,
+            config=port.config,
+        )
 
 
-def _default(graph: Graph, port: Port, source: Source | None) -> tuple[bool, Any]:
+def _default(
+    graph: Graph, port: Port, source: Source | None, *, verbatim: bool
+) -> tuple[bool, Any]:
     """The pipeline's default reaches the step that takes the input; else the step's own holds."""
     entry = graph.entries.get(source.tensor) if source and source.step is None else None
-    if entry is not None:
+    if entry is not None and not verbatim:
         return entry.optional, entry.default
     return not port.required, port.default
 
 
-def _wiring(graph: Graph, node: Node, exported: Mapping[Source, str]) -> Wiring:
+def _wiring(graph: Graph, node: Node, names: Mapping[Source, str]) -> Wiring:
     signature = node.signature
     assert signature is not None, "checked"  # noqa: S101
-    outputs: dict[str, str] = {}
-    for name, port in signature.outputs.items():
-        source = Source(node.name, name)
-        # A tensor that nobody takes must not be mapped: Triton refuses it as unused.
-        if source in exported:
-            outputs[port.triton] = exported[source]
-        elif graph.consumers(source):
-            outputs[port.triton] = str(source)
-    inputs = {signature.inputs[link.name].triton: str(link.source) for link in node.links}
-    return Wiring(model_name(graph.name, node.name), inputs, outputs)
+    exported = {export.source for export in graph.exports}
+    # A tensor that nobody takes must not be mapped: Triton refuses it as unused.
+    outputs = {
+        port.triton: names.get(source, str(source))
+        for name, port in signature.outputs.items()
+        if (source := Source(node.name, name)) in exported or graph.consumers(source)
+    }
+    inputs = {
+        signature.inputs[link.name].triton: names.get(link.source, str(link.source))
+        for link in node.links
+    }
+    return Wiring(node.name, node.model, node.step.version, inputs, outputs)

@@ -12,6 +12,7 @@ from ensemblegen.artifacts.step_source import Arrays, ArraysPerDevice
 from ensemblegen.spec import (
     DynamicBatching,
     Instances,
+    OutputSpec,
     PerDevice,
     PipelineSpec,
     StepInput,
@@ -21,6 +22,7 @@ from ensemblegen.spec import (
 # What a reader also accepts, beside the mapping that pydantic describes.
 _SHORT_FORMS: dict[type, dict[str, Any]] = {
     StepInput: {"type": "string", "description": "step.output, or a pipeline input"},
+    OutputSpec: {"type": "string", "description": "step.output, or a pipeline input"},
     Instances: {"type": "integer", "minimum": 1},
     DynamicBatching: {"type": "boolean"},
     PerDevice: {"type": "string", "minLength": 1},

@@ -8,20 +8,17 @@ Places are not kept here: a value's place is `document.span(way)`, with the way 
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
     StrictInt,
     ValidationError,
-    WithJsonSchema,
+    model_validator,
 )
 from pydantic_core import PydanticCustomError
 
@@ -30,165 +27,24 @@ from ensemblegen.errors import InputError, Problem, did_you_mean
 from ensemblegen.form import problems_of
 from ensemblegen.places import At
 from ensemblegen.source import Document
-from ensemblegen.types import ANY, DType, suggested_dtype
-
-Device = Literal["cpu", "gpu"]
-DEVICES: tuple[Device, ...] = ("cpu", "gpu")
-
-NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
-
-
-def _name(word: str) -> str:
-    if NAME.fullmatch(word):
-        return word
-    raise PydanticCustomError(
-        "name", "'{word}' is not usable as a name: letters, digits, _ and -", {"word": word}
-    )
-
-
-def expanded(text: str) -> str:
-    """`text` with each `${NAME}` replaced by the environment's value."""
-
-    def value(match: re.Match[str]) -> str:
-        found = os.environ.get(match[1])
-        if found is None:
-            raise PydanticCustomError(
-                "environment", "environment variable {name} is not set", {"name": match[1]}
-            )
-        return found
-
-    return re.sub(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", value, text)
-
-
-def _dtype(word: object) -> object:
-    if isinstance(word, str) and word not in DType.__members__.values():
-        likely = suggested_dtype(word)
-        raise PydanticCustomError(
-            "dtype",
-            "'{word}' is not an element type",
-            {
-                "word": word,
-                "hint": f"did you mean '{likely}'?"
-                if likely
-                else did_you_mean(word, [str(each) for each in DType]),
-            },
-        )
-    return word
-
-
-def _dim(value: object) -> object:
-    number = isinstance(value, int) and not isinstance(value, bool)
-    if number and (1 <= value <= _INT64 or value == ANY):  # type: ignore[operator]
-        return value
-    if isinstance(value, str) and NAME.fullmatch(value):
-        return value
-    raise PydanticCustomError(
-        "dim",
-        "a size is a number from 1, a name, or -1 for any; not {value}",
-        {"value": repr(value), "hint": "the batch axis is never written: sizes are per item"},
-    )
-
-
-def _duration(value: object) -> object:
-    match = re.fullmatch(_DURATION, value) if isinstance(value, str) else None
-    if value == 0 and not isinstance(value, bool):
-        return 0
-    if match is None or len(match[1]) > 12:
-        raise PydanticCustomError(
-            "duration", "a duration is a number and a unit, such as 500us or 2ms", {}
-        )
-    return round(float(match[1]) * {"us": 1, "ms": 1_000, "s": 1_000_000}[match[2]])
-
-
-def _from(value: object) -> object:
-    if isinstance(value, dict):
-        return value
-    return {"from": _text(value, "step.output, or the name of an input")}
-
-
-def _text(value: object, what: str) -> str:
-    """`value` if it is text; else one error, which knows how YAML turns words into other things."""
-    if isinstance(value, str) and value:
-        return value
-    quote = value is None or isinstance(value, (bool, int, float))
-    hint = "if it is a word, quote it: YAML reads on, no, null and 1 as something else"
-    raise PydanticCustomError(
-        "text", "must be {what}, not {value}",
-        {"what": what, "value": repr(value), "hint": hint if quote else None},
-    )  # fmt: skip
-
-
-def _instances(value: object) -> object:
-    if isinstance(value, dict):
-        return value
-    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= _INT32:
-        return {"cpu": value, "gpu": value}
-    raise PydanticCustomError("instances", "instances is a number from 1, or {cpu: N, gpu: M}", {})
-
-
-def _pad(value: object) -> object:
-    if isinstance(value, (bool, int, float, str)):
-        return value
-    raise PydanticCustomError("pad", "pad is the value that fills up: a number or a text", {})
-
-
-def per_device(value: object) -> object:
-    """One word for both devices, or {cpu: ..., gpu: ...} with at least one of them."""
-    if isinstance(value, dict) and value:
-        return value
-    word = _text(value, "a word, or {cpu: ..., gpu: ...}")
-    return {"cpu": word, "gpu": word}
-
-
-def _batching(value: object) -> object:
-    """`false` turns it off; nothing or `true` asks for the defaults."""
-    if value is False:
-        return None
-    return {} if value is None or value is True else value
-
-
-_INT32, _INT64 = 2**31 - 1, 2**63 - 1
-"""What the fields of ModelConfig hold."""
-_DURATION = r"(\d+(?:\.\d+)?)\s*(us|ms|s)"
-
-Name = Annotated[
-    str, AfterValidator(_name), Field(json_schema_extra={"pattern": f"^{NAME.pattern}$"})
-]
-Path = Annotated[
-    str,
-    AfterValidator(expanded),
-    Field(min_length=1, description="A path, relative to this file; ${NAME} is expanded."),
-]
-Dim = Annotated[
-    int | str,
-    BeforeValidator(_dim),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "integer", "minimum": 1},
-                {"const": ANY},
-                {"type": "string", "pattern": f"^{NAME.pattern}$"},
-            ]
-        }
-    ),
-]
-Element = Annotated[DType, BeforeValidator(_dtype)]
-Microseconds = Annotated[
-    int,
-    BeforeValidator(_duration),
-    WithJsonSchema(
-        {
-            "anyOf": [{"type": "string", "pattern": f"^{_DURATION}$"}, {"const": 0}],
-            "examples": ["500us", "2ms"],
-        }
-    ),
-]
-Size = Annotated[StrictInt, Field(ge=0, le=_INT32)]
-Count = Annotated[StrictInt, Field(ge=1, le=_INT32)]
-Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-Word = Annotated[str, Field(min_length=1)]
-Pad = Annotated[Any, BeforeValidator(_pad), Field(json_schema_extra={
-    "type": ["boolean", "number", "string"]})]  # fmt: skip
+from ensemblegen.words import (
+    Count,
+    Device,
+    Dim,
+    Element,
+    Microseconds,
+    ModelName,
+    Name,
+    Number,
+    Pad,
+    Path,
+    Size,
+    TensorName,
+    Word,
+    batching,
+    from_,
+    instance_counts,
+)
 
 
 class Node(BaseModel):
@@ -204,20 +60,41 @@ class TensorSpec(Node):
     shape: list[Dim] = Field(min_length=1, description="Per item: the batch axis is never written.")
 
 
+Fields = dict[str, Any]
+"""Fields of Triton's ModelConfig, by their proto names."""
+
+
 class InputSpec(TensorSpec):
     """A pipeline input. With a default, requests may leave it out."""
 
     default: Any = None
+    config: Fields = Field(default_factory=dict, description="Other fields of its ModelInput.")
 
     @property
     def optional(self) -> bool:
         return "default" in self.model_fields_set
 
 
+class OutputSpec(Node):
+    """A pipeline output: which tensor it is, and its type where that is not the step's."""
+
+    source: str = Field(alias="from")
+    dtype: Element | None = None
+    shape: list[Dim] | None = Field(None, min_length=1)
+    config: Fields = Field(default_factory=dict, description="Other fields of its ModelOutput.")
+
+    @model_validator(mode="after")
+    def _whole_type(self) -> OutputSpec:
+        if (self.dtype is None) != (self.shape is None):
+            missing = "shape" if self.shape is None else "dtype"
+            raise PydanticCustomError("type", "a type needs a {missing} too", {"missing": missing})
+        return self
+
+
 class StepInput(Node):
     """What feeds a step's input: `step.output`, or the name of a pipeline input."""
 
-    source: str = Field(alias="from")
+    source: str | None = Field(alias="from")
     pad: Pad = Field(
         None, description="Join requests of different sizes by padding with this value."
     )
@@ -252,15 +129,23 @@ class StepSpec(Node):
 
     kind: ClassVar[str]
 
-    inputs: dict[Name, Annotated[StepInput, BeforeValidator(_from)]] = Field(min_length=1)
+    inputs: dict[Name, Annotated[StepInput, BeforeValidator(from_)]] = Field(min_length=1)
     outputs: dict[Name, TensorSpec] = Field(default_factory=dict)
+    tensors: dict[TensorName, TensorName] = Field(
+        default_factory=dict,
+        description="What outputs are called inside the ensemble; `step.output` if not said.",
+    )
+    model: ModelName | None = Field(
+        None, description="The model's name in the repository; PIPELINE_STEP if not said."
+    )
+    version: StrictInt = Field(-1, ge=-1, description="The version that runs; -1 is the latest.")
     device: Device | None = None
-    instances: Annotated[Instances, BeforeValidator(_instances)] = Instances()
-    dynamic_batching: Annotated[DynamicBatching | None, BeforeValidator(_batching)] = (
+    instances: Annotated[Instances, BeforeValidator(instance_counts)] = Instances()
+    dynamic_batching: Annotated[DynamicBatching | None, BeforeValidator(batching)] = (
         DynamicBatching()
     )
     max_batch_size: Size | None = None
-    config: dict[str, Any] = Field(
+    config: Fields = Field(
         default_factory=dict, description="Fields of Triton's ModelConfig, by their proto names."
     )
 
@@ -287,21 +172,31 @@ class PipelineSpec(Node):
 
     ensemblegen: Literal[1] = Field(description="Version of this file's format.")
     name: Name
+    model: ModelName | None = Field(
+        None, description="The ensemble's name in the repository, if it is not `name`."
+    )
     target: str = targets.DEFAULT
     max_batch_size: Size = 64
-    inputs: dict[Name, InputSpec] = Field(min_length=1)
+    inputs: dict[TensorName, InputSpec] = Field(min_length=1)
     steps: dict[Name, Any] = Field(min_length=1)
-    outputs: dict[Name, str] = Field(min_length=1)
+    outputs: dict[TensorName, Annotated[OutputSpec, BeforeValidator(from_)]] = Field(min_length=1)
     device: Device = "cpu"
     gpus: list[Size] = Field(
         default_factory=lambda: [0],
-        min_length=1,
-        description="Every GPU instance runs on these, so that tensors do not hop between GPUs.",
+        description="Every GPU instance runs on these, so that tensors do not hop between GPUs; "
+        "none means one instance on each.",
     )
     profiles: dict[Name, dict[str, Device]] = Field(default_factory=dict)
     environment: Word | None = None
     examples: list[Example] = Field(default_factory=list)
-    config: dict[str, Any] = Field(
+    folder: Path | None = Field(
+        None, description="A folder whose files go beside the ensemble's config: labels, versions."
+    )
+    models: list[Path] = Field(
+        default_factory=list,
+        description="Folders of further models that go into the repository as they are.",
+    )
+    config: Fields = Field(
         default_factory=dict, description="Fields of the ensemble's own ModelConfig."
     )
 

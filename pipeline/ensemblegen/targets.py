@@ -13,9 +13,27 @@ DEFAULT = "24.10"
 OLDEST, NEWEST = "24.05", "26.08"
 
 FIELDS_SINCE = {
+    "ensemble_scheduling.max_inflight_requests": "25.11",
+    "input.is_non_linear_format_io": "24.08",
     "model_metrics": "24.11",
+    "output.is_non_linear_format_io": "24.08",
 }
-"""ModelConfig fields by the first release whose parser knows them; the rest are in all targets."""
+"""ModelConfig fields, with the fields that they are in, by the first release whose parser knows
+them; the rest are in all targets.
+"""
+
+
+TREELITE = (
+    ("24.03", "4.0.0"),
+    ("24.05", "4.1.2"),
+    ("24.09", "4.3.0"),
+    ("24.11", "4.4.0"),
+    ("25.01", "4.4.1"),
+    ("26.01", "4.6.1"),
+    ("26.06", "4.7.0"),
+)
+"""The Treelite in the FIL backend, by the first release that has it. All of these read checkpoints
+of Treelite 3.9 and 4, and XGBoost's JSON from 1.7 on (fil_backend docs)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +59,11 @@ class Target:
     def fil_renamed_parameters(self) -> bool:
         """From 25.09 the FIL backend calls `output_class` `is_classifier`."""
         return self.has("25.09")
+
+    @property
+    def treelite(self) -> str:
+        """The version of Treelite in the FIL backend."""
+        return [version for since, version in TREELITE if self.has(since)][-1]
 
     @property
     def xgboost_ubj(self) -> bool:

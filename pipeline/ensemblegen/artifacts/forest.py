@@ -22,9 +22,11 @@ Task = Literal["regression", "classification"]
 class NotAForestError(ValueError):
     """The file is none of the formats; the message says what it seems to be."""
 
-    def __init__(self, message: str, hint: str | None = None) -> None:
+    def __init__(self, message: str, hint: str | None = None, *, certain: bool = False) -> None:
         super().__init__(message)
         self.hint = hint
+        self.certain = certain
+        """Whether no release of the backend reads it; else we may just not know its layout."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ def _read(start: bytes, file: BinaryIO) -> Forest:
             "is a pickle, which Triton never loads",
             "scikit-learn: treelite.sklearn.import_model(model).serialize('checkpoint.tl'); "
             "cuML: model.as_treelite().serialize('checkpoint.tl')",
+            certain=True,
         )
     if len(start) >= 12 and 0 < struct.unpack_from("<i", start)[0] < 100:
         return _treelite(file)
@@ -86,6 +89,7 @@ def _treelite(file: BinaryIO) -> Forest:
         raise NotAForestError(
             f"is a checkpoint of Treelite {version}; the backend reads those of Treelite 4",
             "write it again with treelite>=4.3,<5",
+            certain=major < 4 and (major, minor) != (3, 9),
         )
     file.read(2)  # types of thresholds and leaves
     trees, features, task, _averaged, targets = struct.unpack("<QiBBi", file.read(18))
@@ -109,7 +113,8 @@ def _treelite(file: BinaryIO) -> Forest:
 def _xgboost(model: Any, kind: ModelType) -> Forest:
     learner = model.get("learner") if isinstance(model, dict) else None
     if not isinstance(learner, dict):
-        raise NotAForestError("is JSON, but no XGBoost model: it has no `learner`")
+        message = "is JSON, but no XGBoost model: it has no `learner`"
+        raise NotAForestError(message, certain=kind == "xgboost_json")
     sizes = learner["learner_model_param"]
     objective = str(learner["objective"]["name"])
     classifier = objective.startswith(("binary:", "multi:"))

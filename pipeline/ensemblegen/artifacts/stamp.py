@@ -18,7 +18,7 @@ def stamped(make: Callable[[], T], path: Path) -> T:
     """`make()`, or its earlier result for the same maker and an unchanged `path`."""
     status = path.stat()
     stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
-    key = (make.__qualname__, str(path))
+    key = (f"{make.__module__}.{make.__qualname__}", str(path))
     known = _made.get(key)
     if known is None or known[0] != stamp:
         _made[key] = known = (stamp, make())

@@ -18,17 +18,8 @@ from ensemblegen.artifacts.stamp import stamped
 from ensemblegen.errors import InputError, Span, did_you_mean
 from ensemblegen.form import problems_of
 from ensemblegen.source import Document
-from ensemblegen.spec import (
-    Device,
-    InputSpec,
-    Name,
-    Node,
-    Pad,
-    PerDevice,
-    TensorSpec,
-    Word,
-    per_device,
-)
+from ensemblegen.spec import InputSpec, Node, PerDevice, TensorSpec
+from ensemblegen.words import Device, Name, Pad, Word, per_device
 
 Arrays = Literal["numpy", "cupy", "torch"]
 

@@ -14,9 +14,17 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+TENSORS = ("Tensor", "List[str]")
+"""What forward may give, alone or in a tuple."""
+
 
 class NotTorchScriptError(ValueError):
     """The file is no TorchScript module; the message says what it is instead."""
+
+    def __init__(self, message: str, *, certain: bool = False) -> None:
+        super().__init__(message)
+        self.certain = certain
+        """Whether torch cannot load it either; else we may just not know its layout."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +43,16 @@ class Forward:
     returns: str
 
     @property
+    def parts(self) -> tuple[str, ...]:
+        """The types of what comes out: those within a tuple, else the one."""
+        match = re.fullmatch(r"Tuple\[(.*)\]", self.returns)
+        return tuple(_split(match[1])) if match else (self.returns,)
+
+    @property
     def outputs(self) -> int | None:
         """How many tensors come out; None if forward gives something that is no tensor."""
-        if self.returns in ("Tensor", "List[str]"):
-            return 1
-        match = re.fullmatch(r"Tuple\[(.*)\]", self.returns)
-        parts = _split(match[1]) if match else []
-        good = parts and all(part in ("Tensor", "List[str]") for part in parts)
-        return len(parts) if good else None
+        good = all(part in TENSORS for part in self.parts)
+        return len(self.parts) if good else None
 
 
 def read(path: Path) -> Forward:
@@ -51,7 +61,8 @@ def read(path: Path) -> Forward:
         with zipfile.ZipFile(path) as archive:
             return _forward(archive)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError):
-        raise NotTorchScriptError("is not a TorchScript file: it is no zip archive") from None
+        message = "is not a TorchScript file: it is no zip archive"
+        raise NotTorchScriptError(message, certain=True) from None
     except (OSError, RuntimeError, ValueError) as error:
         if isinstance(error, NotTorchScriptError):
             raise
@@ -67,7 +78,8 @@ def _forward(archive: zipfile.ZipFile) -> Forward:
     top = pickle.split("/", maxsplit=1)[0]
     if f"{top}/constants.pkl" not in names:
         raise NotTorchScriptError(
-            "was saved with torch.save: a state_dict or a pickled module, not TorchScript"
+            "was saved with torch.save: a state_dict or a pickled module, not TorchScript",
+            certain=True,
         )
     module, name = _root_class(archive.read(pickle))
     source = f"{top}/code/{module.replace('.', '/')}.py"

@@ -13,13 +13,26 @@ from typing import Any, NoReturn
 import typer
 
 from ensemblegen import __version__
-from ensemblegen.cli import check, compile, doctor, infer, init, schema, serve, test
+from ensemblegen.cli import (
+    check,
+    compile,
+    doctor,
+    explain,
+    import_,
+    infer,
+    init,
+    schema,
+    serve,
+    test,
+)
 from ensemblegen.cli.render import Format, print_error
 from ensemblegen.errors import EnsemblegenError
 
 COMMANDS: tuple[Callable[..., Any], ...] = (
     init.init,
+    import_.import_,
     check.check,
+    explain.explain,
     compile.compile,
     serve.serve,
     infer.infer,
@@ -42,7 +55,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for _command in COMMANDS:
-    app.command(no_args_is_help=False)(_command)
+    app.command(_command.__name__.strip("_"), no_args_is_help=False)(_command)
 
 
 def _version(wanted: bool) -> None:

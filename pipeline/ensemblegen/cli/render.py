@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import sys
 from collections.abc import Iterable
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ensemblegen.codes import CODES
 from ensemblegen.errors import EnsemblegenError, InputError, MachineError, Problem, Span
 
 if TYPE_CHECKING:
@@ -25,18 +28,43 @@ class Format(str, Enum):
 def console() -> Console:
     from rich.console import Console
 
-    return Console(highlight=False, soft_wrap=True)
+    return Console(highlight=False, soft_wrap=True, emoji=False)
 
 
 def stderr_console() -> Console:
     """For progress and notes, so that standard output holds results alone."""
     from rich.console import Console
 
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+    # Without `emoji=False` the place `:100:` would be drawn as one.
+    return Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+
+
+_INVISIBLE = re.compile(
+    "[\x00-\x08\x0a-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]"
+)
+"""What moves the cursor, colours or turns the text of a terminal, or is not seen. Not the tab."""
+
+
+def visible(text: str) -> str:
+    r"""Names and lines of files that anyone may have written, with `\u001b` for an escape."""
+    return _INVISIBLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def near(path: str) -> str:
+    """`path` as seen from here, where it lies below; else as it is."""
+    try:
+        return str(Path(path).relative_to(Path.cwd()))
+    except ValueError:
+        return path
+
+
+def json_text(value: Any) -> str:
+    rows = json.dumps(value, indent=2, ensure_ascii=False).split("\n")
+    return "\n".join(visible(row) for row in rows)
 
 
 def print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    sys.stdout.write(json_text(value) + "\n")
 
 
 def problem_json(problem: Problem) -> dict[str, Any]:
@@ -44,12 +72,14 @@ def problem_json(problem: Problem) -> dict[str, Any]:
     return {
         "code": problem.code,
         "severity": problem.severity,
+        "title": CODES[problem.code].title,
         "message": problem.message,
         "path": span.path if span else None,
         "line": span.line if span else None,
         "column": span.column if span else None,
         "end_column": span.end_column if span else None,
         "hint": problem.hint,
+        "fixable": problem.fix is not None,
     }
 
 
@@ -62,22 +92,36 @@ def print_error(error: EnsemblegenError, chosen: Format) -> None:
     if isinstance(error, InputError):
         print_problems(error.problems)
     elif isinstance(error, MachineError):
-        out.print(f"[bold red]error:[/] {_escape(error.message)}")
+        out.print(f"[bold red]error:[/] {_escape_lines(error.message)}")
         if error.hint:
-            out.print(f"[bold cyan]  hint:[/] {_escape(error.hint)}")
+            out.print(f"[bold cyan]  hint:[/] {_escape_lines(error.hint)}")
     else:
-        out.print(f"[bold red]error:[/] {_escape(str(error))}")
+        out.print(f"[bold red]error:[/] {_escape_lines(str(error))}")
 
 
 def print_problems(problems: Iterable[Problem]) -> None:
-    out = stderr_console()
+    """Draw problems, and say how many errors they are."""
     shown = list(problems)
-    lines = _SourceLines()
-    for problem in shown:
-        out.print(problem_text(problem, lines, markup=True))
+    draw_problems(shown)
     errors = sum(problem.severity == "error" for problem in shown)
     if errors:
-        out.print(f"[bold red]{errors} error{'s' if errors > 1 else ''}[/]")
+        stderr_console().print(f"[bold red]{errors} error{'s' if errors > 1 else ''}[/]")
+
+
+def draw_problems(problems: Iterable[Problem]) -> None:
+    """Problems alone, on standard error."""
+    lines = _SourceLines()
+    if not (sys.stderr.isatty() or os.environ.get("FORCE_COLOR")):
+        # Loading rich takes longer than checking a model.
+        sys.stderr.writelines(problem_text(each, lines, markup=False) + "\n" for each in problems)
+        return
+    out = stderr_console()
+    for problem in problems:
+        out.print(problem_text(problem, lines, markup=True), style=_STYLES[problem.severity])
+
+
+_COLOURS = {"error": "red", "warning": "yellow", "info": "blue"}
+_STYLES = {"error": "", "warning": "", "info": "dim"}
 
 
 def problem_text(problem: Problem, lines: _SourceLines | None = None, *, markup: bool) -> str:
@@ -85,15 +129,17 @@ def problem_text(problem: Problem, lines: _SourceLines | None = None, *, markup:
 
     `markup` asks for rich's colours; without it the text is plain.
     """
-    escape = _escape if markup else str
-    colour = "red" if problem.severity == "error" else "yellow"
+    escape = _escape if markup else visible
+    colour = _COLOURS[problem.severity]
 
     def paint(text: str, style: str) -> str:
         return f"[{style}]{text}[/]" if markup else text
 
     where = f"{escape(str(problem.span))}: " if problem.span else ""
     label = paint(f"{problem.severity} {problem.code}:", f"bold {colour}")
-    rows = [f"{where}{label} {escape(problem.message)}"]
+    first, *more = problem.message.split("\n")
+    # A name may hold a newline: what follows must not look like another problem.
+    rows = [f"{where}{label} {escape(first)}", *(f"  | {escape(row)}" for row in more)]
     if problem.span is not None:
         rows += _excerpt(problem.span, lines or _SourceLines(), escape, paint, colour)
     if problem.hint:
@@ -118,11 +164,29 @@ def _excerpt(span: Span, lines: _SourceLines, escape: Any, paint: Any, colour: s
         column += 3 - start
         width = min(width, len(source) - column)
     number = str(span.line)
-    lead = "".join("\t" if letter == "\t" else " " for letter in source[:column])
+    lead = re.sub("[^\t]", " ", visible(source[:column]))
+    width = len(visible(source[column : column + width])) or 1
     return [
         f"  {number} | {escape(source.rstrip())}",
         f"  {' ' * len(number)} | {lead}{paint('^' * width, f'bold {colour}')}",
     ]
+
+
+_NOT_PROTO = (".yaml", ".yml", ".py", ".jsonl", ".json", ".csv")
+"""Other files are read like a config.pbtxt."""
+
+
+_SHOWN = 16 << 20
+"""Nothing is shown of larger files."""
+
+
+def _content(path: Path) -> bytes:
+    """What a problem may point into; nothing of a pipe or a device, which would never end."""
+    try:
+        usable = path.is_file() and path.stat().st_size <= _SHOWN
+        return path.read_bytes() if usable else b""
+    except (OSError, ValueError):
+        return b""
 
 
 class _SourceLines:
@@ -133,11 +197,13 @@ class _SourceLines:
 
     def line(self, span: Span) -> str | None:
         if span.path not in self._files:
-            try:
-                text = Path(span.path).read_text(encoding="utf-8-sig", errors="replace")
-            except (OSError, ValueError):
-                text = ""
-            self._files[span.path] = text.splitlines()
+            content = _content(Path(span.path))
+            if span.path.endswith(_NOT_PROTO):
+                rows = content.decode("utf-8-sig", "replace").splitlines()
+            else:
+                # Only a line feed ends a line, and a byte order mark is a letter.
+                rows = content.decode("utf-8", "replace").split("\n")
+            self._files[span.path] = rows
         rows = self._files[span.path]
         return rows[span.line - 1] if 0 < span.line <= len(rows) else None
 
@@ -149,8 +215,13 @@ def _error_json(error: EnsemblegenError) -> dict[str, Any]:
     return {"ok": False, "error": str(error), "hint": hint}
 
 
+def _escape_lines(text: str) -> str:
+    return "\n".join(_escape(row) for row in text.split("\n"))
+
+
 def _escape(text: str) -> str:
     from rich.markup import escape
 
+    text = visible(text)
     # A backslash before a tag's closing bracket would swallow it.
     return escape(text) + (" " if text.endswith("\\") else "")

@@ -8,24 +8,25 @@ from typing import Any
 from ensemblegen.members import Member, MemberTensor
 from ensemblegen.model_config import ModelConfig, merge
 from ensemblegen.plan import Plan
-from ensemblegen.spec import Device
 from ensemblegen.targets import Target
 from ensemblegen.types import Tensor, triton_dims
+from ensemblegen.words import Place
 
 _DATA_TYPES = ModelConfig.DESCRIPTOR.file.enum_types_by_name["DataType"].values_by_name
 
 
-def member(planned: Member, device: Device, target: Target) -> Any:
+def member(planned: Member, device: Place, target: Target) -> Any:
     """A member's complete configuration: nothing is left to the server's auto-completion."""
     config = ModelConfig()
     config.name = planned.model
-    config.backend = planned.kind.backend
+    config.backend = planned.backend
     config.max_batch_size = planned.max_batch_size
     for each in planned.inputs:
         _input(config.input.add(), each)
     for each in planned.outputs:
         _output(config.output.add(), each)
-    _instances(config.instance_group.add(), planned, device)
+    if device != "auto":
+        _instances(config.instance_group.add(), planned, device)
     _batching(config, planned)
     for key, value in planned.kind.parameters(planned, device, target).items():
         config.parameters[key].string_value = value
@@ -44,12 +45,15 @@ def ensemble(plan: Plan) -> Any:
         message = config.input.add()
         _tensor(message, entry.name, entry.tensor)
         message.optional = entry.optional
+        merge(message, entry.config)
     for each in plan.outputs:
-        _tensor(config.output.add(), each.name, each.tensor)
+        message = config.output.add()
+        _tensor(message, each.name, each.tensor)
+        merge(message, each.config)
     for wiring in plan.wiring:
         step = config.ensemble_scheduling.step.add()
         step.model_name = wiring.model
-        step.model_version = -1  # left out it means version 0, which is never there
+        step.model_version = wiring.version  # left out it means 0, which is never there
         _put(step.input_map, wiring.inputs)
         _put(step.output_map, wiring.outputs)
     if plan.config:
@@ -73,15 +77,17 @@ def _input(message: Any, each: MemberTensor) -> None:
     message.optional = each.optional
     # Without this the batcher joins requests of one size only, and nothing is left to pad.
     message.allow_ragged_batch = each.pad is not None
+    merge(message, each.config)
 
 
 def _output(message: Any, each: MemberTensor) -> None:
     _tensor(message, each.triton, each.tensor)
     if each.squeezed and 1 in each.tensor.shape:
         message.reshape.shape.extend(triton_dims(each.tensor.shape))
+    merge(message, each.config)
 
 
-def _instances(group: Any, planned: Member, device: Device) -> None:
+def _instances(group: Any, planned: Member, device: Place) -> None:
     kind = group.DESCRIPTOR.fields_by_name["kind"].enum_type
     group.kind = kind.values_by_name[f"KIND_{device.upper()}"].number
     group.count = planned.instances[device]

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ensemblegen import __version__, json_text, manifest
-from ensemblegen.content import Content, sha256, size
+from ensemblegen.content import Content, Linked, sha256, size
 from ensemblegen.emit import config
 from ensemblegen.manifest import Manifest, ManifestFile, ManifestModel, ManifestTensor
 from ensemblegen.members import Member
+from ensemblegen.members.backend import files_of
 from ensemblegen.pbtxt import printer
 from ensemblegen.plan import Interface, Plan
 
@@ -34,13 +35,28 @@ def files(plan: Plan) -> dict[str, Content]:
 
 
 def _files(plan: Plan) -> Iterator[tuple[str, Content]]:
+    for each in plan.all():
+        yield from _ensemble(each)
+        for member in each.members:
+            yield from _member(each, member)
+        for folder in each.folders:
+            config_file = folder / "config.pbtxt"
+            if config_file.is_file():
+                yield f"{folder.resolve().name}/config.pbtxt", Linked(config_file)
+            for inner, path in files_of(folder):
+                yield f"{folder.resolve().name}/{inner}", Linked(path)
+
+
+def _ensemble(plan: Plan) -> Iterator[tuple[str, Content]]:
     yield (
         f"{plan.name}/config.pbtxt",
         _with_header(plan.origin, printer.text(config.ensemble(plan))),
     )
-    yield f"{plan.name}/1/README", _ENSEMBLE_VERSION
-    for member in plan.members:
-        yield from _member(plan, member)
+    own = dict(files_of(plan.folder)) if plan.folder else {}
+    for inner, path in own.items():
+        yield f"{plan.name}/{inner}", Linked(path)
+    if not any(inner.partition("/")[0].isdigit() for inner in own):
+        yield f"{plan.name}/1/README", _ENSEMBLE_VERSION
 
 
 def _member(plan: Plan, member: Member) -> Iterator[tuple[str, Content]]:
@@ -51,11 +67,14 @@ def _member(plan: Plan, member: Member) -> Iterator[tuple[str, Content]]:
         for device in {plan.devices[member.step]}
         | {devices[member.step] for devices in plan.variants.values()}
     }
+    own = dict(member.kind.files(member))
     yield f"{member.model}/config.pbtxt", texts[plan.devices[member.step]]
     for variant, devices in plan.variants.items():
-        yield f"{member.model}/configs/{variant}.pbtxt", texts[devices[member.step]]
-    for path, content in member.kind.files(member):
-        yield f"{member.model}/1/{path}", content
+        alternate = f"configs/{variant}.pbtxt"
+        if alternate not in own:  # a model folder may bring its own
+            yield f"{member.model}/{alternate}", texts[devices[member.step]]
+    for path, content in own.items():
+        yield f"{member.model}/{path}", content
 
 
 def _with_header(origin: str, text: str) -> bytes:
@@ -74,7 +93,7 @@ def _manifest(plan: Plan, made: dict[str, Content]) -> Manifest:
         max_batch_size=plan.max_batch_size,
         inputs=tuple(_tensor(each) for each in plan.inputs),
         outputs=tuple(_tensor(each) for each in plan.outputs),
-        models=tuple(_model(plan, member) for member in plan.members),
+        models=tuple(_model(each, member) for each in plan.all() for member in each.members),
         files={path: described[content] for path, content in made.items()},
     )
 
@@ -95,7 +114,7 @@ def _model(plan: Plan, member: Member) -> ManifestModel:
         name=member.model,
         step=member.step,
         kind=member.kind.word,
-        backend=member.kind.backend,
+        backend=member.backend,
         device=device,
         instances=member.instances[device],
         origin=member.origin,

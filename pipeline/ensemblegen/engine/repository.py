@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ensemblegen.errors import InputError, Problem
+from ensemblegen.pbtxt import read as pbtxt
+from ensemblegen.pbtxt.config import Config
+from ensemblegen.repository import model as models
 
+_ENVIRONMENT = "EXECUTION_ENV_PATH"
+_UNKNOWN_FIELD = "E122"
 _KIND_GPU = 1  # ModelInstanceGroup.Kind
-_PLATFORM_BACKENDS = {
-    "pytorch_libtorch": "pytorch",
-    "onnxruntime_onnx": "onnxruntime",
-    "tensorrt_plan": "tensorrt",
-    "tensorflow_graphdef": "tensorflow",
-    "tensorflow_savedmodel": "tensorflow",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,33 +68,24 @@ def _model(folder: Path, profile: str | None) -> Model:
     chosen = folder / "config.pbtxt"
     if profile in profiles:
         chosen = folder / "configs" / f"{profile}.pbtxt"
-    config = _config(chosen)
+    model = models.Model(folder.name, folder, _config(chosen))
+    message = model.message
+    given = message.parameters
+    environment = given[_ENVIRONMENT].string_value if _ENVIRONMENT in given else None
     return Model(
-        name=config.name or folder.name,
-        backend=_backend(config),
-        gpu=any(group.kind == _KIND_GPU for group in config.instance_group),
-        environment=config.parameters["EXECUTION_ENV_PATH"].string_value or None
-        if "EXECUTION_ENV_PATH" in config.parameters
-        else None,
+        name=message.name or folder.name,
+        backend="" if model.is_ensemble else model.backend,
+        gpu=any(group.kind == _KIND_GPU for group in message.instance_group),
+        environment=environment or None,
         profiles=profiles,
     )
 
 
-def _backend(config: Any) -> str:
-    if config.platform == "ensemble":
-        return ""
-    return str(config.backend or _PLATFORM_BACKENDS.get(config.platform, config.platform))
-
-
-def _config(path: Path) -> Any:
-    from google.protobuf import text_format
-
-    from ensemblegen.model_config import ModelConfig
-
-    config = ModelConfig()
-    try:
-        # Fields newer than ours are the server's business, and it says so better than we could.
-        text_format.Parse(path.read_text(encoding="utf-8"), config, allow_unknown_field=True)
-    except (OSError, ValueError, text_format.ParseError) as error:
-        raise InputError([Problem("E701", f"{path} cannot be read: {error}")]) from None
+def _config(path: Path) -> Config:
+    """Fields newer than ours are the server's business, and it says so better than we could."""
+    config = pbtxt.read(path)
+    for problem in config.problems:
+        if problem.severity == "error" and problem.code != _UNKNOWN_FIELD:
+            words = f"{problem.span or path} cannot be read: {problem.message}"
+            raise InputError([Problem("E701", words, hint=problem.hint)])
     return config

@@ -14,19 +14,13 @@ from pydantic import Field, StrictBool
 
 from ensemblegen.artifacts import forest
 from ensemblegen.artifacts.forest import Forest
+from ensemblegen.backends import fil
 from ensemblegen.content import Content, Linked
 from ensemblegen.members.kind import Kind, Member, Port, Signature, Site
-from ensemblegen.spec import Device, Number, Path, StepSpec
+from ensemblegen.spec import StepSpec
 from ensemblegen.targets import Target
 from ensemblegen.types import DType, Tensor
-
-# fil_backend r24.10 serialization.h: the name that each format has in the version folder.
-_FILE_NAMES = {
-    "treelite_checkpoint": "checkpoint.tl",
-    "xgboost_json": "xgboost.json",
-    "xgboost_ubj": "xgboost.ubj",
-    "lightgbm": "model.txt",
-}
+from ensemblegen.words import Number, Path, Place
 
 
 class FilSpec(StepSpec):
@@ -55,9 +49,9 @@ class _Artifact:
 
 class Fil(Kind):
     word = "fil"
-    backend = "fil"
+    backend = fil.BACKEND
     spec = FilSpec
-    dtypes = frozenset({DType.FP32})
+    dtypes = fil.DTYPES
     unbatched = False  # the backend takes the features for the number of rows
 
     def read(self, step: FilSpec, site: Site) -> Signature | None:
@@ -74,14 +68,14 @@ class Fil(Kind):
         width = found.classes if step.predict_proba else 1
         output = Tensor(DType.FP32, (width,))
         name = _output_name(step, output, site)
-        port = Port(name, "output__0", output, squeezed=True)
+        port = Port(name, fil.OUTPUT, output, squeezed=True)
         inputs = _inputs(step, found, site)
         if len(site.problems) > before:
             return None
         artifact = _Artifact(path, found, step.predict_proba, step.threshold)
         return Signature(inputs, {name: port}, artifact)
 
-    def parameters(self, member: Member, device: Device, target: Target) -> dict[str, str]:
+    def parameters(self, member: Member, device: Place, target: Target) -> dict[str, str]:
         artifact: _Artifact = member.artifact
         classifier = artifact.forest.task == "classification"
         parameters = {"model_type": artifact.forest.type, "output_class": _flag(classifier)}
@@ -100,7 +94,7 @@ class Fil(Kind):
 
     def files(self, member: Member) -> Iterator[tuple[str, Content]]:
         artifact: _Artifact = member.artifact
-        yield _FILE_NAMES[artifact.forest.type], Linked(artifact.path)
+        yield f"1/{fil.FILES[artifact.forest.type]}", Linked(artifact.path)
 
 
 def _flag(value: bool) -> str:
@@ -127,7 +121,7 @@ def _inputs(step: FilSpec, found: Forest, site: Site) -> dict[str, Port]:
         hint = "put all features into one tensor"
         site.key_problem("E204", message, "inputs", name, hint=hint)
     tensor = Tensor(DType.FP32, (found.features,))
-    return {names[0]: Port(names[0], "input__0", tensor)}
+    return {names[0]: Port(names[0], fil.INPUT, tensor)}
 
 
 def _output_name(step: FilSpec, output: Tensor, site: Site) -> str:

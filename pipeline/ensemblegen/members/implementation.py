@@ -11,7 +11,8 @@ from ensemblegen.artifacts import step_source
 from ensemblegen.artifacts.step_source import ArraysPerDevice, EntryError, StepSource
 from ensemblegen.errors import InputError, Problem, Span, did_you_mean
 from ensemblegen.members.kind import Site
-from ensemblegen.spec import DEVICES, Device, PerDevice
+from ensemblegen.spec import PerDevice
+from ensemblegen.words import DEVICES, Device
 
 _RESERVED = frozenset({
     "assets", "cudf", "cuml", "cupy", "ensemblegen_runtime", "model", "numpy", "tokenizers",

@@ -8,7 +8,7 @@ name; to add one, write its module and put it in `members.KINDS`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,9 +17,10 @@ from ensemblegen.content import Content
 from ensemblegen.errors import Problem
 from ensemblegen.places import At
 from ensemblegen.source import Document
-from ensemblegen.spec import DEVICES, Device, DynamicBatching, PipelineSpec, StepSpec
+from ensemblegen.spec import DynamicBatching, PipelineSpec, StepSpec
 from ensemblegen.targets import Target
 from ensemblegen.types import DType, Shape, Tensor
+from ensemblegen.words import DEVICES, Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,8 @@ class Port:
     """What joins items of different sizes; None keeps them apart."""
     squeezed: bool = False
     """The backend drops sizes of 1 from this output: config.pbtxt must put them back."""
+    config: Mapping[str, Any] = field(default_factory=dict)
+    """The author's own fields of its ModelInput or ModelOutput."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,10 @@ class Signature:
     """Shapes of one tensor that is declared twice: their sizes are one."""
 
 
+def _no_pipelines(path: str, site: Site) -> Signature | None:
+    raise AssertionError(f"nobody reads {path} for {site.name}")
+
+
 @dataclass(frozen=True)
 class Site:
     """Where a step stands while its kind reads it; problems are reported here, not raised."""
@@ -59,6 +66,8 @@ class Site:
     pipeline: PipelineSpec
     name: str
     problems: list[Problem] = field(default_factory=list)
+    pipeline_at: Callable[[str, Site], Signature | None] = _no_pipelines
+    """The inputs and outputs of the pipeline at a path, as a signature."""
 
     @property
     def folder(self) -> Path:
@@ -103,6 +112,7 @@ class MemberTensor:
     default: Any = None
     pad: Any = None
     squeezed: bool = False
+    config: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -113,12 +123,13 @@ class Member:
     step: str
     model: str
     kind: Kind
+    backend: str
     origin: str
     """`pipeline.yaml:12`: where the author wrote it."""
     max_batch_size: int
     inputs: tuple[MemberTensor, ...]
     outputs: tuple[MemberTensor, ...]
-    instances: Mapping[Device, int]
+    instances: Mapping[Place, int]
     batching: DynamicBatching | None
     gpus: tuple[int, ...]
     environment: str | None
@@ -144,6 +155,10 @@ class Kind(ABC):
 
     unbatched: ClassVar[bool] = True
     """Whether the backend works with max_batch_size 0."""
+    verbatim: ClassVar[bool] = False
+    """Whether its tensors are the author's word, to be judged as the server judges a config."""
+    makes_model: ClassVar[bool] = True
+    """Whether the step has a model of its own; else it runs one that another step or file has."""
 
     def carries(self, dtype: DType, signature: Signature | None) -> bool:
         """Whether a step with this signature can take and give `dtype`."""
@@ -153,18 +168,30 @@ class Kind(ABC):
     def read(self, step: Any, site: Site) -> Signature | None:
         """The step's signature from its artifact; None where problems (reported) prevent it."""
 
-    def devices(self, step: Any, signature: Signature) -> tuple[Device, ...]:
-        """The devices that the step can run on."""
+    def devices(self, step: Any, signature: Signature) -> tuple[Place, ...]:
+        """Where the step can run."""
         return DEVICES
 
     def environment(self, signature: Signature) -> str | None:
         """The execution environment that the step runs in, by its name in conda/."""
         return None
 
-    def parameters(self, member: Member, device: Device, target: Target) -> dict[str, str]:
+    def backend_of(self, step: Any) -> str:
+        """`backend` of config.pbtxt."""
+        return self.backend
+
+    def model_of(self, step: Any, site: Site) -> str | None:
+        """The name of the model that the step runs, where it is not one of its own."""
+        return None
+
+    def parameters(self, member: Member, device: Place, target: Target) -> dict[str, str]:
         """`parameters` of config.pbtxt for one device."""
         return {}
 
+    def folder_of(self, member: Member) -> Path | None:
+        """The model folder that was taken as it is."""
+        return None
+
     @abstractmethod
     def files(self, member: Member) -> Iterator[tuple[str, Content]]:
-        """The version folder: relative path and content of each file."""
+        """The model folder but config.pbtxt: relative path and content of each file."""

@@ -7,20 +7,19 @@ index past the arguments kills the server at the first request (pytorch_backend 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from pydantic import Field
 
 from ensemblegen.artifacts import torchscript
 from ensemblegen.artifacts.torchscript import Forward
+from ensemblegen.backends import libtorch
 from ensemblegen.content import Content, Linked
 from ensemblegen.errors import did_you_mean
 from ensemblegen.members.kind import Kind, Member, Port, Signature, Site
-from ensemblegen.spec import Path, StepSpec
+from ensemblegen.spec import StepSpec
 from ensemblegen.types import DType, Tensor
-
-_INDEXED = re.compile(r".+__(\d+)")
+from ensemblegen.words import Path
 
 
 class LibtorchSpec(StepSpec):
@@ -33,11 +32,9 @@ class LibtorchSpec(StepSpec):
 
 class Libtorch(Kind):
     word = "libtorch"
-    backend = "pytorch"
+    backend = libtorch.BACKEND
     spec = LibtorchSpec
-    dtypes = frozenset(DType) - {
-        DType.BF16, DType.UINT16, DType.UINT32, DType.UINT64, DType.STRING,
-    }  # fmt: skip
+    dtypes = libtorch.DTYPES - {DType.STRING}
 
     def read(self, step: LibtorchSpec, site: Site) -> Signature | None:
         path = site.file(step.libtorch, "libtorch")
@@ -55,7 +52,7 @@ class Libtorch(Kind):
         return Signature(inputs, outputs, path) if len(site.problems) == before else None
 
     def files(self, member: Member) -> Iterator[tuple[str, Content]]:
-        yield "model.pt", Linked(member.artifact)
+        yield f"1/{libtorch.FILE}", Linked(member.artifact)
 
 
 def _inputs(step: LibtorchSpec, forward: Forward, site: Site) -> dict[str, Port]:
@@ -64,7 +61,7 @@ def _inputs(step: LibtorchSpec, forward: Forward, site: Site) -> dict[str, Port]
     if [each.type for each in forward.arguments] == ["Dict[str, Tensor]"]:
         return {name: Port(name, name) for name in names}
     for argument in forward.arguments:
-        if argument.type not in ("Tensor", "List[str]"):
+        if argument.type not in torchscript.TENSORS:
             message = (
                 f"forward takes '{argument.name}: {argument.type}'; the backend passes tensors only"
             )
@@ -73,7 +70,7 @@ def _inputs(step: LibtorchSpec, forward: Forward, site: Site) -> dict[str, Port]
             return {}
     if set(names) == set(arguments):
         return {name: Port(name, name) for name in names}
-    if all(_INDEXED.fullmatch(name) for name in names):
+    if libtorch.convention(names, arguments) == "index":
         return _indexed(names, "inputs", len(arguments), site)
     if len(names) == len(arguments) == 1:
         return {names[0]: Port(names[0], arguments[0])}
@@ -108,7 +105,7 @@ def _outputs(step: LibtorchSpec, forward: Forward, site: Site) -> dict[str, Port
         site.key_problem("E305", message, hint=hint)
         return {}
     names = list(step.outputs)
-    if all(_INDEXED.fullmatch(name) for name in names):
+    if libtorch.convention(names, ()) == "index":
         ports = _indexed(names, "outputs", forward.outputs, site)
     else:
         ports = {name: Port(name, f"{name}__{i}") for i, name in enumerate(names)}
@@ -123,7 +120,7 @@ def _indexed(names: list[str], side: str, count: int, site: Site) -> dict[str, P
     """Names by the backend's convention, `<name>__<index>`."""
     seen: dict[int, str] = {}
     for name in names:
-        index = int(name.rpartition("__")[2])
+        index = libtorch.index(name) or 0
         if index >= count:
             message = f"index {index} of '{name}' is out of range: forward has {count} {side}"
             hint = f"indices run from 0 to {count - 1}"

@@ -19,9 +19,10 @@ from ensemblegen.errors import Problem, did_you_mean
 from ensemblegen.members import implementation
 from ensemblegen.members.implementation import Implementation
 from ensemblegen.members.kind import Kind, Member, MemberTensor, Port, Signature, Site
-from ensemblegen.spec import DEVICES, Device, Path, StepSpec, TensorSpec, Word, expanded
+from ensemblegen.spec import StepSpec, TensorSpec
 from ensemblegen.targets import Target
 from ensemblegen.types import DType, Shape, Tensor, compatible
+from ensemblegen.words import DEVICES, Device, Path, Place, Word, expanded
 
 RUNTIME = FilePath(__file__).resolve().parent.parent / "runtime"
 
@@ -100,7 +101,7 @@ class Python(Kind):
         )
         return Signature(inputs, outputs, artifact, _declared_twice(step, described, site))
 
-    def devices(self, step: PythonSpec, signature: Signature) -> tuple[Device, ...]:
+    def devices(self, step: PythonSpec, signature: Signature) -> tuple[Place, ...]:
         implementations = signature.artifact.implementations
         return tuple(device for device in DEVICES if device in implementations)
 
@@ -108,9 +109,9 @@ class Python(Kind):
         artifact: _Artifact = signature.artifact
         return artifact.environment
 
-    def parameters(self, member: Member, device: Device, target: Target) -> dict[str, str]:
+    def parameters(self, member: Member, device: Place, target: Target) -> dict[str, str]:
         artifact: _Artifact = member.artifact
-        if device == "cpu" or artifact.implementations[device].arrays == "numpy":
+        if device != "gpu" or artifact.implementations[device].arrays == "numpy":
             return {}
         # Without this the backend copies every input to the host before the step sees it.
         return {"FORCE_CPU_ONLY_INPUT_TENSORS": "no"}
@@ -118,23 +119,23 @@ class Python(Kind):
     def files(self, member: Member) -> Iterator[tuple[str, Content]]:
         artifact: _Artifact = member.artifact
         yield from _runtime()
-        yield "step.json", _step_json(member, artifact)
+        yield "1/step.json", _step_json(member, artifact)
         sources = {each.source.path: each.source for each in artifact.implementations.values()}
         for found in sources.values():
             for inner, path in found.files():
-                yield f"{found.package}/{inner}", _read(path)
+                yield f"1/{found.package}/{inner}", _read(path)
         for name, path in artifact.assets.items():
-            yield f"assets/{name}", Linked(path)
+            yield f"1/assets/{name}", Linked(path)
 
 
 @cache
 def _runtime() -> tuple[tuple[str, bytes], ...]:
     package = [
-        (f"ensemblegen_runtime/{path.name}", path.read_bytes())
+        (f"1/ensemblegen_runtime/{path.name}", path.read_bytes())
         for path in sorted(RUNTIME.glob("*.py"))
         if path.name != "entry.py"
     ]
-    return (("model.py", (RUNTIME / "entry.py").read_bytes()), *package)
+    return (("1/model.py", (RUNTIME / "entry.py").read_bytes()), *package)
 
 
 def _read(path: FilePath) -> bytes:

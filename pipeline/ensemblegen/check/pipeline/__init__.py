@@ -8,6 +8,7 @@ from ensemblegen.check.pipeline.batching import batching
 from ensemblegen.check.pipeline.defaults import defaults
 from ensemblegen.check.pipeline.examples import examples
 from ensemblegen.check.pipeline.fields import fields
+from ensemblegen.check.pipeline.names import names
 from ensemblegen.check.pipeline.optional import optional
 from ensemblegen.check.pipeline.order import order
 from ensemblegen.check.pipeline.references import references
@@ -21,6 +22,7 @@ Rule = Callable[[Graph], Iterable[Problem]]
 
 RULES: tuple[Rule, ...] = (
     references,
+    names,
     order,
     use,
     subsets,

@@ -10,6 +10,8 @@ from ensemblegen.graph import Graph, Node
 
 def batching(graph: Graph) -> Iterator[Problem]:
     for node in graph.nodes.values():
+        if node.kind.verbatim:
+            continue
         size = node.step.max_batch_size
         if size is not None:
             yield from _against_pipeline(graph, node, size)

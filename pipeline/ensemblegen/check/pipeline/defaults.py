@@ -6,26 +6,44 @@ from collections.abc import Iterator
 from typing import Any
 
 from ensemblegen.errors import Problem
-from ensemblegen.graph import Edge, Graph, Node
+from ensemblegen.graph import Edge, Entry, Graph, Node, Source
 from ensemblegen.types import ANY, DType, Shape, Tensor, flat, shape_text
 
 
 def defaults(graph: Graph) -> Iterator[Problem]:
     for entry in graph.entries.values():
         if entry.optional:
-            shape = graph.sizes.resolve(entry.tensor.shape)
-            reason = unfit(entry.default, Tensor(entry.tensor.dtype, shape))
-            if reason is not None:
-                span = graph.document.span(("inputs", entry.name, "default"))
-                yield Problem("E112", f"the default of '{entry.name}' {reason}", span)
+            yield from _of_entry(graph, entry)
     for node in graph.nodes.values():
-        for port in (node.signature.inputs if node.signature else {}).values():
-            reason = None if port.required or not port.tensor else unfit(port.default, port.tensor)
-            if reason is not None:
-                message = f"in step.yaml the default of '{port.name}' {reason}"
-                yield Problem("E112", message, node.span)
+        if not node.kind.verbatim:
+            yield from _of_step(node)
     for edge in graph.edges():
         yield from _padding(graph, edge)
+
+
+def _of_entry(graph: Graph, entry: Entry) -> Iterator[Problem]:
+    span = graph.document.span(("inputs", entry.name, "default"))
+    takers = [node for node, _ in graph.consumers(Source(None, entry.name))]
+    verbatim = [node.name for node in takers if node.kind.verbatim]
+    if entry.default is None and len(verbatim) == len(takers):
+        return  # requests may leave it out, and nobody fills it in
+    if verbatim:
+        message = f"nobody fills in the default of '{entry.name}' for step '{verbatim[0]}'"
+        hint = "`default: null` lets requests leave it out; a Python step can fill it in"
+        yield Problem("E112", message, span, hint)
+        return
+    shape = graph.sizes.resolve(entry.tensor.shape)
+    reason = unfit(entry.default, Tensor(entry.tensor.dtype, shape))
+    if reason is not None:
+        yield Problem("E112", f"the default of '{entry.name}' {reason}", span)
+
+
+def _of_step(node: Node) -> Iterator[Problem]:
+    for port in (node.signature.inputs if node.signature else {}).values():
+        reason = None if port.required or not port.tensor else unfit(port.default, port.tensor)
+        if reason is not None:
+            message = f"in step.yaml the default of '{port.name}' {reason}"
+            yield Problem("E112", message, node.span)
 
 
 def _padding(graph: Graph, edge: Edge) -> Iterator[Problem]:

@@ -25,21 +25,55 @@ _OURS = {
 }
 """Fields that follow from the pipeline, and what sets them."""
 
+_FREE = frozenset(
+    {"platform", "runtime", "default_model_filename", "version_policy", "model_transaction_policy"}
+)
+"""Of these, what the author of a whole model folder sets; and then of the ensemble over it, too."""
+
 _NOT_ON_ENSEMBLES = ("instance_group", "optimization", "model_warmup", "dynamic_batching",
                      "sequence_batching")  # fmt: skip
 """Refused by the server on an ensemble (core model_config_utils.cc)."""
 
 
 def fields(graph: Graph) -> Iterator[Problem]:
-    yield from _check(graph, graph.config, ("config",), is_ensemble=True)
+    ours = frozenset(_OURS) - (_FREE - {"platform", "runtime"} if graph.verbatim else frozenset())
+    yield from _check(graph, graph.config, ("config",), ours, is_ensemble=True)
     for node in graph.nodes.values():
-        yield from _check(
-            graph, node.step.config, ("steps", node.name, "config"), is_ensemble=False
-        )
+        ours = frozenset(_OURS) - (_FREE if node.kind.verbatim else frozenset())
+        at: At = ("steps", node.name)
+        yield from _check(graph, node.step.config, (*at, "config"), ours)
+        for name, port in (node.signature.inputs if node.signature else {}).items():
+            yield from _tensor(graph, port.config, (*at, "inputs", name, "config"), "ModelInput")
+        for name, port in (node.signature.outputs if node.signature else {}).items():
+            yield from _tensor(graph, port.config, (*at, "outputs", name, "config"), "ModelOutput")
+    for entry in graph.entries.values():
+        yield from _tensor(graph, entry.config, ("inputs", entry.name, "config"), "ModelInput")
+    for export in graph.exports:
+        yield from _tensor(graph, export.config, ("outputs", export.name, "config"), "ModelOutput")
+
+
+def _tensor(graph: Graph, given: Mapping[str, Any], at: At, message: str) -> Iterator[Problem]:
+    """Fields of one tensor, beyond its name and type."""
+    if not given:
+        return
+    from ensemblegen import model_config
+
+    for way, reason, hint in model_config.faults(given, message):
+        yield Problem("E412", reason, graph.document.key_span((*at, *way)), hint)
+    for name in given:
+        if _snake(name) in ("name", "data_type", "dims"):
+            words = f"{_snake(name)} is set by the tensor's name, `dtype` and `shape`"
+            span = graph.document.key_span((*at, name))
+            yield Problem("E412", words, span, "remove it from `config`")
 
 
 def _check(
-    graph: Graph, given: Mapping[str, Any], at: At, *, is_ensemble: bool
+    graph: Graph,
+    given: Mapping[str, Any],
+    at: At,
+    ours: frozenset[str],
+    *,
+    is_ensemble: bool = False,
 ) -> Iterator[Problem]:
     if not given:
         return
@@ -53,7 +87,7 @@ def _check(
         if is_ensemble and plain in _NOT_ON_ENSEMBLES:
             message = f"an ensemble cannot have {plain}"
             yield Problem("E412", message, span, "put it under the step that needs it")
-        elif plain in _OURS:
+        elif plain in ours:
             message = f"{plain} is set by {_OURS[plain]}"
             yield Problem("E412", message, span, "remove it from `config`")
         since = targets.FIELDS_SINCE.get(plain)

@@ -21,6 +21,8 @@ def optional(graph: Graph) -> Iterator[Problem]:
             hint = f"remove the default, or let a Python step pass '{entry.name}' on"
             yield Problem("E212", message, edge.link.span, hint)
     for node in graph.nodes.values():
+        if node.kind.verbatim:
+            continue
         feeding = [graph.entries.get(link.source.tensor) for link in node.links
                    if link.source.step is None]  # fmt: skip
         if len(feeding) == len(node.links) and all(entry and entry.optional for entry in feeding):

@@ -17,7 +17,7 @@ from ensemblegen.graph import Graph
 
 
 def subsets(graph: Graph) -> Iterator[Problem]:
-    if not graph.order or graph.loose in ((), graph.order[:1]):
+    if graph.verbatim or not graph.order or graph.loose in ((), graph.order[:1]):
         return
     names = ", ".join(export.name for export in graph.exports)
     message = f"clients must ask for all outputs ({names}), not for some of them"

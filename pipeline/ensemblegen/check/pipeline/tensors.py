@@ -13,7 +13,8 @@ def tensors(graph: Graph) -> Iterator[Problem]:
     for edge in graph.edges():
         if edge.tensor is None:
             continue
-        if edge.port is not None and edge.port.tensor is not None:
+        judged = not edge.node.kind.verbatim and not _verbatim(graph, edge)
+        if judged and edge.port is not None and edge.port.tensor is not None:
             yield from _agreement(edge, edge.tensor, edge.port.tensor)
         yield from _carried(edge, edge.tensor)
     yield from _outputs(graph)
@@ -25,6 +26,11 @@ def tensors(graph: Graph) -> Iterator[Problem]:
         known_at = conflict.known_at
         hint = f"line {known_at.line} makes it {conflict.known}" if known_at else None
         yield Problem("E303", message, conflict.span, hint)
+
+
+def _verbatim(graph: Graph, edge: Edge) -> bool:
+    source = graph.nodes.get(edge.link.source.step or "")
+    return source is not None and source.kind.verbatim
 
 
 def _agreement(edge: Edge, given: Tensor, wanted: Tensor) -> Iterator[Problem]:

@@ -21,7 +21,7 @@ def use(graph: Graph) -> Iterator[Problem]:
 def _unused(graph: Graph) -> Iterator[Problem]:
     meant = _probably_meant(graph)
     for entry in graph.entries.values():
-        taken = graph.consumers(Source(None, entry.name)) or _exported(graph, entry.name)
+        taken = graph.consumers(Source(None, entry.name)) or _repeated(graph, entry.name)
         if not taken and entry.name not in meant:
             message = f"input '{entry.name}' is not used by any step"
             yield Problem("E206", message, entry.span, "connect it or remove it")
@@ -44,27 +44,31 @@ def _probably_meant(graph: Graph) -> set[str]:
     return {nearest(word, known) or word for word in wrong - set(graph.entries)}
 
 
-def _exported(graph: Graph, entry: str) -> bool:
-    return any(export.source == Source(None, entry) for export in graph.exports)
+def _repeated(graph: Graph, entry: str) -> bool:
+    """Whether an output of another name gives it back, which is reported as such."""
+    return any(
+        export.source == Source(None, entry) and not export.repeats for export in graph.exports
+    )
 
 
 def _outputs(graph: Graph) -> Iterator[Problem]:
     seen: dict[Source, str] = {}
     for export in graph.exports:
-        if export.name in graph.entries:
+        if export.name in graph.entries and not export.repeats:
             message = f"output '{export.name}' has the name of an input: its step would never stop"
             hint = f"rename it, for example {export.name}_out"
             yield Problem("E211", message, export.key_span, hint)
         if export.source.step is None:
             if export.source.tensor in graph.entries:
                 message = f"output '{export.name}' only repeats the input '{export.source}'"
-                yield Problem("E210", message, export.span, "the client has it already: remove it")
+                code = "E216" if export.repeats else "E210"
+                yield Problem(code, message, export.span, "the client has it already: remove it")
             continue
         users = graph.consumers(export.source)
         if users:
             message = f"'{export.source}' is an output and also feeds step '{users[0][0].name}'"
             hint = (
-                "clients that ask for some outputs only would wait for ever; "
+                "requests for some outputs only may end in a deadlock; "
                 f"let '{export.source.step}' give it twice, under two names"
             )
             yield Problem("E208", message, export.span, hint)

@@ -1,0 +1,128 @@
+"""The models of a plan as the checker of repositories sees them, with places in pipeline.yaml."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from ensemblegen.emit import config
+from ensemblegen.errors import Span
+from ensemblegen.members import Member
+from ensemblegen.pbtxt.config import Config
+from ensemblegen.places import At
+from ensemblegen.plan import Plan
+from ensemblegen.repository import discover
+from ensemblegen.repository.model import Model, Repository
+from ensemblegen.source import Document
+
+_TENSOR = {"name": (), "data_type": ("dtype",), "dims": ("shape",)}
+"""The words of a tensor in pipeline.yaml for its fields in a config; others are under `config`."""
+
+
+def repository(plan: Plan, document: Document) -> Repository:
+    """`plan` as the repository that it will be; models of pipelines inside it are context."""
+    models: dict[str, Model] = {}
+    for inner in plan.inner:
+        for each in inner.all():
+            models |= {model.name: model for model in _models(each, document, context=True)}
+    models |= {model.name: model for model in _models(plan, document)}
+    for folder in plan.folders:
+        found = discover.model(folder, plan.target)
+        models.setdefault(found.name, found)
+    return Repository(document.folder, models, plan.target)
+
+
+def _models(plan: Plan, document: Document, *, context: bool = False) -> Iterator[Model]:
+    for member in plan.members:
+        message = config.member(member, plan.devices[member.step], plan.target)
+        places = _config(document, message, _of_member(member))
+        folder = member.kind.folder_of(member)
+        versions = discover.versions(folder) if folder is not None else ()
+        yield Model(member.model, folder, places, versions, context)
+    message = config.ensemble(plan)
+    yield Model(plan.name, None, _config(document, message, _of_ensemble(plan)), (), context)
+
+
+def _config(document: Document, message: object, ways: Callable[[At], Iterator[At]]) -> Config:
+    values, keys = _Ways(document.values, ways), _Ways(document.keys, ways)
+    return Config(document.path, values, keys, message, "")
+
+
+class _Ways(Mapping[At, Span]):
+    """Places in pipeline.yaml by ways in a config."""
+
+    def __init__(self, spans: Mapping[At, Span], ways: Callable[[At], Iterator[At]]) -> None:
+        self._spans = spans
+        self._ways = ways
+
+    def __getitem__(self, at: At) -> Span:
+        for way in self._ways(at):
+            if way in self._spans:
+                return self._spans[way]
+        raise KeyError(at)
+
+    def __iter__(self) -> Iterator[At]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return len(self._spans)
+
+
+def _of_member(member: Member) -> Callable[[At], Iterator[At]]:
+    step = ("steps", member.step)
+    tensors = {"input": member.inputs, "output": member.outputs}
+
+    def ways(at: At) -> Iterator[At]:
+        if len(at) > 1 and at[0] in tensors:
+            name = tensors[str(at[0])][int(at[1])].name
+            yield from _in_tensor((*step, f"{at[0]}s", name), at[2:])
+        elif at:
+            yield (*step, "config", *at)
+            yield (*step, *({"name": ("model",)}.get(str(at[0]), at)))
+        else:
+            yield step
+
+    return ways
+
+
+def _of_ensemble(plan: Plan) -> Callable[[At], Iterator[At]]:
+    names = {
+        member.step: {each.triton: each.name for each in (*member.inputs, *member.outputs)}
+        for member in plan.members
+    }
+    own = {"input": plan.inputs, "output": plan.outputs}
+
+    def ways(at: At) -> Iterator[At]:
+        if at[:2] == ("ensemble_scheduling", "step") and len(at) > 2:
+            step = plan.wiring[int(at[2])].step
+            yield from _in_step(("steps", step), at[3:], names.get(step, {}))
+        elif len(at) > 1 and at[0] in own:
+            name = own[str(at[0])][int(at[1])].name
+            yield from _in_tensor((f"{at[0]}s", name), at[2:])
+        elif at:
+            yield ("config", *at)
+            yield at
+        else:
+            yield ("name",)
+
+    return ways
+
+
+def _in_tensor(tensor: At, at: At) -> Iterator[At]:
+    if not at:
+        yield tensor
+    elif at[0] in _TENSOR:
+        yield (*tensor, *_TENSOR[str(at[0])], *at[1:])
+    else:
+        yield (*tensor, "config", *at)
+        yield (*tensor, *at)
+
+
+def _in_step(step: At, at: At, names: Mapping[str, str]) -> Iterator[At]:
+    if len(at) == 2 and at[0] in ("input_map", "output_map"):
+        name = names.get(str(at[1]), at[1])
+        shelves = ("inputs",) if at[0] == "input_map" else ("tensors", "outputs")
+        yield from ((*step, shelf, name) for shelf in shelves)
+    elif at[:1] == ("model_version",):
+        yield (*step, "version")
+    elif not at:
+        yield step

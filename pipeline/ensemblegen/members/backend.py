@@ -1,0 +1,117 @@
+"""A model folder as it is, for any backend: its author says what its config says."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path as FilePath
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+
+from ensemblegen.content import Content, Linked
+from ensemblegen.members.kind import Kind, Member, Port, Signature, Site
+from ensemblegen.spec import DynamicBatching, Fields, StepInput, StepSpec, TensorSpec
+from ensemblegen.types import Tensor
+from ensemblegen.words import Path, Place, TensorName, batching
+
+CONFIG = "config.pbtxt"
+_LEFT = frozenset({"__pycache__", ".git", ".DS_Store"})
+
+
+class PortInput(StepInput, TensorSpec):
+    """An input of the model, with what feeds it; without `from` no request gives it."""
+
+    source: str | None = Field(None, alias="from")
+    optional: bool = False
+    config: Fields = Field(default_factory=dict, description="Other fields of its ModelInput.")
+
+
+class PortOutput(TensorSpec):
+    """An output of the model."""
+
+    config: Fields = Field(default_factory=dict, description="Other fields of its ModelOutput.")
+
+
+class BackendSpec(StepSpec):
+    """A model of any Triton backend, taken as it is."""
+
+    kind = "backend"
+
+    backend: str = Field(description="Triton's name of the backend; empty: the server infers it.")
+    folder: Path = Field(description="The model's folder; a config.pbtxt in it is not used.")
+    inputs: dict[TensorName, PortInput] = Field(default_factory=dict)  # type: ignore[assignment]
+    outputs: dict[TensorName, PortOutput] = Field(default_factory=dict)  # type: ignore[assignment]
+    device: Place | None = None  # type: ignore[assignment]
+    dynamic_batching: Annotated[DynamicBatching | None, BeforeValidator(batching)] = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Artifact:
+    folder: FilePath
+    files: Mapping[str, FilePath]
+
+
+class Backend(Kind):
+    word = "backend"
+    backend = ""
+    spec = BackendSpec
+    optional_inputs = True
+    verbatim = True
+
+    def read(self, step: BackendSpec, site: Site) -> Signature | None:
+        folder = site.folder / step.folder
+        if not folder.is_dir():
+            hint = "paths are relative to the folder of pipeline.yaml"
+            site.problem("E401", f"there is no folder {step.folder}", "folder", hint=hint)
+            return None
+        inputs = {
+            name: Port(
+                name,
+                name,
+                Tensor(each.dtype, tuple(each.shape)),
+                required=not each.optional,
+                config=each.config,
+            )
+            for name, each in step.inputs.items()
+        }
+        outputs = {
+            name: Port(name, name, Tensor(each.dtype, tuple(each.shape)), config=each.config)
+            for name, each in step.outputs.items()
+        }
+        return Signature(inputs, outputs, _Artifact(folder, dict(files_of(folder))))
+
+    def backend_of(self, step: BackendSpec) -> str:
+        return step.backend
+
+    def devices(self, step: Any, signature: Signature) -> tuple[Place, ...]:
+        return ("cpu", "gpu", "auto")
+
+    def files(self, member: Member) -> Iterator[tuple[str, Content]]:
+        artifact: _Artifact = member.artifact
+        for inner, path in artifact.files.items():
+            yield inner, Linked(path)
+
+    def folder_of(self, member: Member) -> FilePath | None:
+        artifact: _Artifact = member.artifact
+        return artifact.folder
+
+
+def files_of(folder: FilePath) -> Iterator[tuple[str, FilePath]]:
+    """Every file of a model folder but its config.pbtxt, by its path inside; links are followed."""
+    for place, folders, names in os.walk(folder, followlinks=True):
+        here = FilePath(place)
+        folders[:] = sorted(
+            name for name in folders if name not in _LEFT and not _loops(here / name)
+        )
+        for name in sorted(names):
+            path = here / name
+            inner = path.relative_to(folder).as_posix()
+            if inner != CONFIG and name not in _LEFT and path.is_file():
+                yield inner, path
+
+
+def _loops(folder: FilePath) -> bool:
+    """Whether a link leads back to a folder above it."""
+    return folder.is_symlink() and folder.parent.resolve().is_relative_to(folder.resolve())

@@ -1,0 +1,162 @@
+"""What is wrong with a pipeline.yaml or with model repositories, said without a server."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from ensemblegen.codes import Severity
+from ensemblegen.errors import InputError, Problem, in_order
+
+if TYPE_CHECKING:
+    from ensemblegen.repository.model import Repository
+    from ensemblegen.targets import Target
+
+Kind = Literal["pipeline", "config", "model", "repository", "repositories"]
+
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
+
+PIPELINE = "pipeline.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """One thing that was read, and how much there was."""
+
+    path: str
+    """As the user gave it."""
+    kind: Kind
+    steps: int | None = None
+    """Of a pipeline; None where its form is not right."""
+    models: int = 0
+    """Of a repository: those that were judged, ensembles among them."""
+    ensembles: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What was checked, and its problems by place, each once."""
+
+    checked: tuple[Checked, ...]
+    problems: tuple[Problem, ...]
+
+    def count(self, severity: Severity) -> int:
+        return sum(problem.severity == severity for problem in self.problems)
+
+    @property
+    def fixable(self) -> int:
+        return sum(problem.fix is not None for problem in self.problems)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which problems are asked for."""
+
+    select: tuple[str, ...] = ()
+    """Codes or their beginnings; none means all."""
+    ignore: tuple[str, ...] = ()
+    """Codes or their beginnings; stronger than `select`."""
+    severity: Severity = "info"
+    """The lowest that is asked for."""
+
+    def of(self, verdict: Verdict) -> Verdict:
+        return replace(verdict, problems=tuple(filter(self._asks, verdict.problems)))
+
+    def _asks(self, problem: Problem) -> bool:
+        if self.select and not problem.code.startswith(self.select):
+            return False
+        if problem.code.startswith(self.ignore):
+            return False
+        return SEVERITIES.index(problem.severity) <= SEVERITIES.index(self.severity)
+
+
+def reach(path: Path, target: Target | None = None) -> Verdict:
+    """Judge a pipeline.yaml, a config.pbtxt, a model folder, or repositories below a folder.
+
+    `target` is the release that repositories are meant for; a pipeline.yaml names its own. A
+    folder with a pipeline.yaml is judged by that, and by the models that it holds. Nothing is
+    raised for what the author can mend: it is among the problems.
+    """
+    try:
+        return _reach(path, target)
+    except OSError as error:
+        problem = Problem("E101", f"cannot read {path}: {error.strerror}")
+        return Verdict((Checked(str(path), "repository"),), (problem,))
+
+
+def join(verdicts: Iterable[Verdict]) -> Verdict:
+    """Several verdicts as one."""
+    parts = list(verdicts)
+    return Verdict(
+        tuple(each for part in parts for each in part.checked),
+        in_order(problem for part in parts for problem in part.problems),
+    )
+
+
+def _reach(path: Path, target: Target | None) -> Verdict:
+    if path.suffix in (".yaml", ".yml"):
+        return _pipeline(path)
+    beside = path / PIPELINE
+    if not beside.is_file():
+        return _repositories(path, target)
+    verdicts = [_pipeline(beside)]
+    # There may be no models: a pipeline's folder needs none.
+    with contextlib.suppress(InputError):
+        verdicts.append(_read(path, target))
+    return join(each for each in verdicts if each.checked)
+
+
+def _pipeline(path: Path) -> Verdict:
+    from ensemblegen.compile import examine
+
+    try:
+        examined = examine(path)
+    except InputError as error:
+        return Verdict((Checked(str(path), "pipeline"),), in_order(error.problems))
+    steps = len(examined.graph.nodes)
+    return Verdict((Checked(str(path), "pipeline", steps=steps),), examined.problems)
+
+
+def _repositories(path: Path, target: Target | None) -> Verdict:
+    try:
+        return _read(path, target)
+    except InputError as error:
+        kind: Kind = "config" if path.is_file() else "repository"
+        return Verdict((Checked(str(path), kind),), in_order(error.problems))
+
+
+def _read(path: Path, target: Target | None) -> Verdict:
+    from ensemblegen.check import repository as rules
+    from ensemblegen.repository.discover import read
+
+    found = read(path, target)
+    problems: list[Problem] = []
+    for each in found:
+        said = {(one.code, one.message) for one in problems} if each.alternate else set()
+        told = (*each.problems, *rules.run(each))
+        # What a model's alternate configs share with config.pbtxt is one mistake.
+        problems += [one for one in told if (one.code, one.message) not in said]
+    return Verdict((_counted(path, found),) if found else (), in_order(problems))
+
+
+def _counted(path: Path, found: tuple[Repository, ...]) -> Checked:
+    """A model that stands in several views of a repository counts once."""
+    models = {
+        (repository.path, model.name): model.is_ensemble
+        for repository in found
+        for model in repository.examined()
+    }
+    kind = _kind(path, found)
+    return Checked(str(path), kind, models=len(models), ensembles=sum(models.values()))
+
+
+def _kind(path: Path, found: tuple[Repository, ...]) -> Kind:
+    if path.is_file():
+        return "config"
+    if len({repository.path for repository in found}) > 1:
+        return "repositories"
+    folders = {model.folder for model in found[0].examined()}
+    return "model" if folders == {path} else "repository"

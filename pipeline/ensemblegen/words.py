@@ -1,0 +1,190 @@
+"""The words of pipeline.yaml: what a single value of it may be, and what is said if it is not."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, StrictInt, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from ensemblegen.errors import did_you_mean
+from ensemblegen.types import ANY, DType, suggested_dtype
+
+Device = Literal["cpu", "gpu"]
+DEVICES: tuple[Device, ...] = ("cpu", "gpu")
+Place = Literal["cpu", "gpu", "auto"]
+"""Where a step runs; with `auto` its config has no instance group, and the server decides."""
+
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+
+
+def _name(word: str) -> str:
+    if NAME.fullmatch(word):
+        return word
+    raise PydanticCustomError(
+        "name", "'{word}' is not usable as a name: letters, digits, _ and -", {"word": word}
+    )
+
+
+def _free_name(word: object) -> object:
+    """A name that someone else chose: of a tensor or a model, and not of a path."""
+    text = _text(word, "a name")
+    if text == text.strip() and text.isprintable():
+        return text
+    raise PydanticCustomError("name", "'{word}' is not usable as a name", {"word": text})
+
+
+def _model_name(word: object) -> object:
+    text = _free_name(word)
+    if isinstance(text, str) and "/" not in text and text not in (".", ".."):
+        return text
+    raise PydanticCustomError("name", "'{word}' is no name of a model folder", {"word": text})
+
+
+def expanded(text: str) -> str:
+    """`text` with each `${NAME}` replaced by the environment's value."""
+
+    def value(match: re.Match[str]) -> str:
+        found = os.environ.get(match[1])
+        if found is None:
+            raise PydanticCustomError(
+                "environment", "environment variable {name} is not set", {"name": match[1]}
+            )
+        return found
+
+    return re.sub(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", value, text)
+
+
+def _dtype(word: object) -> object:
+    if isinstance(word, str) and word not in DType.__members__.values():
+        likely = suggested_dtype(word)
+        raise PydanticCustomError(
+            "dtype",
+            "'{word}' is not an element type",
+            {
+                "word": word,
+                "hint": f"did you mean '{likely}'?"
+                if likely
+                else did_you_mean(word, [str(each) for each in DType]),
+            },
+        )
+    return word
+
+
+def _dim(value: object) -> object:
+    number = isinstance(value, int) and not isinstance(value, bool)
+    if number and (1 <= value <= _INT64 or value == ANY):  # type: ignore[operator]
+        return value
+    if isinstance(value, str) and NAME.fullmatch(value):
+        return value
+    raise PydanticCustomError(
+        "dim",
+        "a size is a number from 1, a name, or -1 for any; not {value}",
+        {"value": repr(value), "hint": "the batch axis is never written: sizes are per item"},
+    )
+
+
+def _duration(value: object) -> object:
+    match = re.fullmatch(_DURATION, value) if isinstance(value, str) else None
+    if value == 0 and not isinstance(value, bool):
+        return 0
+    if match is None or len(match[1]) > 12:
+        raise PydanticCustomError(
+            "duration", "a duration is a number and a unit, such as 500us or 2ms", {}
+        )
+    return round(float(match[1]) * {"us": 1, "ms": 1_000, "s": 1_000_000}[match[2]])
+
+
+def from_(value: object) -> object:
+    if isinstance(value, dict):
+        return value
+    return {"from": _text(value, "step.output, or the name of an input")}
+
+
+def _text(value: object, what: str) -> str:
+    """`value` if it is text; else one error, which knows how YAML turns words into other things."""
+    if isinstance(value, str) and value:
+        return value
+    quote = value is None or isinstance(value, (bool, int, float))
+    hint = "if it is a word, quote it: YAML reads on, no, null and 1 as something else"
+    raise PydanticCustomError(
+        "text", "must be {what}, not {value}",
+        {"what": what, "value": repr(value), "hint": hint if quote else None},
+    )  # fmt: skip
+
+
+def instance_counts(value: object) -> object:
+    if isinstance(value, dict):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= _INT32:
+        return {"cpu": value, "gpu": value}
+    raise PydanticCustomError("instances", "instances is a number from 1, or {cpu: N, gpu: M}", {})
+
+
+def _pad(value: object) -> object:
+    if isinstance(value, (bool, int, float, str)):
+        return value
+    raise PydanticCustomError("pad", "pad is the value that fills up: a number or a text", {})
+
+
+def per_device(value: object) -> object:
+    """One word for both devices, or {cpu: ..., gpu: ...} with at least one of them."""
+    if isinstance(value, dict) and value:
+        return value
+    word = _text(value, "a word, or {cpu: ..., gpu: ...}")
+    return {"cpu": word, "gpu": word}
+
+
+def batching(value: object) -> object:
+    """`false` turns it off; nothing or `true` asks for the defaults."""
+    if value is False:
+        return None
+    return {} if value is None or value is True else value
+
+
+_INT32, _INT64 = 2**31 - 1, 2**63 - 1
+"""What the fields of ModelConfig hold."""
+_DURATION = r"(\d+(?:\.\d+)?)\s*(us|ms|s)"
+
+Name = Annotated[
+    str, AfterValidator(_name), Field(json_schema_extra={"pattern": f"^{NAME.pattern}$"})
+]
+TensorName = Annotated[str, BeforeValidator(_free_name)]
+ModelName = Annotated[str, BeforeValidator(_model_name)]
+Path = Annotated[
+    str,
+    AfterValidator(expanded),
+    Field(min_length=1, description="A path, relative to this file; ${NAME} is expanded."),
+]
+Dim = Annotated[
+    int | str,
+    BeforeValidator(_dim),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 1},
+                {"const": ANY},
+                {"type": "string", "pattern": f"^{NAME.pattern}$"},
+            ]
+        }
+    ),
+]
+Element = Annotated[DType, BeforeValidator(_dtype)]
+Microseconds = Annotated[
+    int,
+    BeforeValidator(_duration),
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "string", "pattern": f"^{_DURATION}$"}, {"const": 0}],
+            "examples": ["500us", "2ms"],
+        }
+    ),
+]
+Size = Annotated[StrictInt, Field(ge=0, le=_INT32)]
+Count = Annotated[StrictInt, Field(ge=1, le=_INT32)]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Word = Annotated[str, Field(min_length=1)]
+Pad = Annotated[Any, BeforeValidator(_pad), Field(json_schema_extra={
+    "type": ["boolean", "number", "string"]})]  # fmt: skip

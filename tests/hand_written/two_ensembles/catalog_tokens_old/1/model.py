@@ -1,0 +1,1 @@
+../../catalog_tokens/1/model.py

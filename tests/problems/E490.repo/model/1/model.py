@@ -1,0 +1,16 @@
+import triton_python_backend_utils as pb_utils
+
+
+class TritonPythonModel:
+    def execute(self, requests):
+        responses = []
+        for request in requests:
+            x = pb_utils.get_input_tensor_by_name(request, "x").as_numpy()
+            call = pb_utils.InferenceRequest(
+                model_name="scale",
+                requested_output_names=["z"],
+                inputs=[pb_utils.Tensor("x", x)],
+            )
+            y = pb_utils.get_output_tensor_by_name(call.exec(), "y").as_numpy()
+            responses.append(pb_utils.InferenceResponse([pb_utils.Tensor("y", y)]))
+        return responses
