@@ -8,8 +8,6 @@ from pathlib import Path
 
 from ensemblegen import graph, placement, plan, source, spec
 from ensemblegen.check import pipeline as check
-from ensemblegen.check import repository
-from ensemblegen.emit import models
 from ensemblegen.errors import InputError, Problem, in_order
 from ensemblegen.graph import Graph
 from ensemblegen.members import KINDS
@@ -54,6 +52,10 @@ def examine(path: Path, choice: Choice = FROM_FILE) -> Checked:
     checked = Checked(pipeline, built, placed, inner, in_order(problems))
     if checked.wrong or not _says_more(pipeline, built):
         return checked
+    # Most pipelines need none of the server's rules, nor the time to load them.
+    from ensemblegen.check import repository
+    from ensemblegen.emit import models
+
     told = {problem.code for problem in problems}
     served = repository.run(models.repository(checked.plan(), document))
     problems += [replace(each, fix=None) for each in served if each.code not in told]

@@ -41,6 +41,14 @@ def test_a_server_on_path() -> None:
     assert not made.after
 
 
+def test_configs_that_need_it_are_completed() -> None:
+    engine = Engine(Choice.path, Path("/opt/tritonserver/bin/tritonserver"))
+    models = (Model("net", "onnxruntime", False, None, (), completes=True),)
+    repository = Repository(Path("/srv/models"), models)
+    made = launch.prepare(engine, repository, repository.path, PORTS, Settings())
+    assert "--disable-auto-complete-config" not in made.command
+
+
 def test_regions_are_named() -> None:
     named = launch.with_regions(["tritonserver"], "ensemblegen_1_ab_")
     assert named[-1] == "--backend-config=python,shm-region-prefix-name=ensemblegen_1_ab_"

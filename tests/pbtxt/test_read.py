@@ -182,6 +182,8 @@ def test_what_is_not_there_has_the_place_of_what_is_around_it() -> None:
         ("apiVersion: v1\nkind: A\nmetadata:\n  name: x\ndata:\n  y: z", ["1:1 E128"]),
         ("#!/usr/bin/env python3\nimport a\n", ["1:1 E128"]),
         ("backend: 'a'\nitem { id: 1 }\n", ["2:1 E122"]),
+        ("feature { name: 'a' }\nfeature { name: 'b' }", ["1:1 E128"]),
+        ("odd { name: 'a' }\nodd { name: 'b' }", ["1:1 E128"]),
         ("foo: 1\n", ["1:1 E122"]),
     ],
 )
@@ -283,3 +285,17 @@ def test_bytes_that_are_not_utf8(tmp_path: Path) -> None:
 )
 def test_hostile_texts_are_bounded(text: str) -> None:
     assert len(parse(text, "c.pbtxt").problems) <= 100
+
+
+def test_a_bracket_that_is_not_opened_is_told_twice_at_most() -> None:
+    inner = "priority_levels: 2\ndefault_priority_level: 1\npreserve_ordering: true\n"
+    assert said(inner + "}\n") == ["1:1 E122", "4:1 E120"]
+    tensor = '{\n  name: "a"\n  data_type: TYPE_FP32\n  dims: [ 1 ]\n}'
+    assert said(f"backend: 'b'\n{tensor},\n{tensor}\n]\n") == ["2:1 E120", "12:1 E120"]
+    assert said(f"nme: 'b'\n{inner}}}\nmax_batch_size: 4\n") == ["1:1 E122", "2:1 E122", "5:1 E120"]
+
+
+def test_floats_of_64_bits_keep_their_range() -> None:
+    text = "model_metrics { metric_control { histogram_options { buckets: [ 1e300, -1e39 ] } } }"
+    (control,) = parse(text, "c.pbtxt").message.model_metrics.metric_control
+    assert list(control.histogram_options.buckets) == [1e300, -1e39]

@@ -10,13 +10,11 @@ import re
 import shutil
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from ensemblegen.engine import launch
 from ensemblegen.engine.server import Server
 from ensemblegen.model_config import ModelConfig
 from tests.conftest import ROOT
@@ -35,7 +33,7 @@ CASES = [
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """All of them in one server, which completes configs as Triton does unless told otherwise."""
+    """All of them in one server, which completes what their configs leave out."""
     together = tmp_path_factory.mktemp("hand_written") / "all"
     for name in NAMES:
         shutil.copytree(
@@ -45,18 +43,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             ignore=shutil.ignore_patterns(UNSERVED, "__pycache__"),
             dirs_exist_ok=True,
         )
-    prepare = launch.prepare
-
-    def completing(*given: Any) -> launch.Launch:
-        made = prepare(*given)
-        kept = [word for word in made.command if word != "--disable-auto-complete-config"]
-        return replace(made, command=kept)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(launch, "prepare", completing)
-        with Server.start(together) as running:
-            yield running
-            running.stop(kill=True)
+    with Server.start(together) as running:
+        yield running
+        running.stop(kill=True)
 
 
 @pytest.mark.parametrize(("model", "request_body", "outputs"), CASES)

@@ -56,7 +56,7 @@ def prepare(
         str(engine.program),
         f"--model-repository={folder}",
         *_flags(settings.host, ports),
-        *_common(settings, machine.driver()),
+        *_common(settings, repository, gpu=machine.driver()),
         *_pools(repository, settings),
     ]
     environment = dict(os.environ)
@@ -90,13 +90,15 @@ def _pools(repository: Repository, settings: Settings) -> list[str]:
     return [f"{_POOL_FLAG}={number}:{_POOL}" for number in range(len(machine.gpus()))]
 
 
-def _common(settings: Settings, gpu: bool) -> list[str]:
+def _common(settings: Settings, repository: Repository, *, gpu: bool) -> list[str]:
     flags = [
-        "--disable-auto-complete-config",
         f"--exit-timeout-secs={EXIT_TIMEOUT}",
         "--strict-readiness=true",
         "--exit-on-error=true",
     ]
+    if not any(model.completes for model in repository.models):
+        # What was checked is what is served, and no stub is started to ask for more.
+        flags.append("--disable-auto-complete-config")
     if not gpu:
         flags.append("--allow-gpu-metrics=false")
     if settings.profile is not None:
@@ -134,7 +136,7 @@ def _docker(engine: Engine, repository: Repository, ports: Ports, settings: Sett
         str(engine.image),
         "tritonserver",
         "--model-repository=/models",
-        *_common(settings, gpu),
+        *_common(settings, repository, gpu=gpu),
         *_pools(repository, settings),
         *settings.extra,
     ]

@@ -8,6 +8,7 @@ from pathlib import Path
 from ensemblegen.errors import InputError, Problem
 from ensemblegen.pbtxt import read as pbtxt
 from ensemblegen.pbtxt.config import Config
+from ensemblegen.repository import discover
 from ensemblegen.repository import model as models
 
 _ENVIRONMENT = "EXECUTION_ENV_PATH"
@@ -24,6 +25,8 @@ class Model:
     gpu: bool
     environment: str | None
     profiles: tuple[str, ...]
+    completes: bool = False
+    """Its config lacks what its backend, or its model.py, adds at load."""
 
     @property
     def ensemble(self) -> bool:
@@ -68,7 +71,7 @@ def _model(folder: Path, profile: str | None) -> Model:
     chosen = folder / "config.pbtxt"
     if profile in profiles:
         chosen = folder / "configs" / f"{profile}.pbtxt"
-    model = models.Model(folder.name, folder, _config(chosen))
+    model = models.Model(folder.name, folder, _config(chosen), discover.versions(folder))
     message = model.message
     given = message.parameters
     environment = given[_ENVIRONMENT].string_value if _ENVIRONMENT in given else None
@@ -78,6 +81,7 @@ def _model(folder: Path, profile: str | None) -> Model:
         gpu=any(group.kind == _KIND_GPU for group in message.instance_group),
         environment=environment or None,
         profiles=profiles,
+        completes=model.completes,
     )
 
 

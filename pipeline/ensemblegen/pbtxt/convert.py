@@ -75,7 +75,8 @@ def _float(text: str, found: Scalar, slot: Slot) -> Value | Wrong:
     else:
         inner = text[1:-1].strip() if found.kind == STRING else ""
         return _wrong(slot, text, inner if _FLOAT.fullmatch(inner) else None)
-    return _single(-value if found.minus else value)
+    value = -value if found.minus else value
+    return value if slot.wide else _single(value)
 
 
 def _single(value: float) -> float:

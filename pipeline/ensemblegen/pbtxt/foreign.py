@@ -41,6 +41,7 @@ _ROOTS = {
     "infer_config": "a config of DeepStream's nvinferserver",
     "item": "a label map of TensorFlow",
     "node": "a graph of TensorFlow or MediaPipe",
+    "feature": "a schema of TensorFlow Metadata",
     "layer": "a network of Caffe",
     "layers": "a network of Caffe",
     "model_config_list": "a config of TensorFlow Serving",
@@ -63,7 +64,7 @@ def schema(names: Collection[str]) -> tuple[str, str] | None:
     plain = set(names)
     known, homes = shape.root().slots, shape.homes()
     odd = [name for name in plain if name not in homes and not nearest(name, known)]
-    if len(plain) < 2 or len(odd) < 0.6 * len(plain) or (len(odd) < 3 and len(odd) < len(plain)):
+    if len(names) < 2 or len(odd) < 0.6 * len(plain) or (len(odd) < 3 and len(odd) < len(plain)):
         return None
     if not plain.isdisjoint(known):
         return "most of this file are no fields of a model's config", "is it the right file?"

@@ -17,6 +17,7 @@ _EXPLICIT = frozenset({"max_batch_size"})
 """Written even when zero: a backend would put its own default in its place."""
 
 _ESCAPES = {
+    **{code: f"\\{code:03o}" for code in (*range(0x20), 0x7F)},
     ord("\\"): "\\\\",
     ord('"'): '\\"',
     ord("\n"): "\\n",

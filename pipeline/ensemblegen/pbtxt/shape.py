@@ -32,6 +32,8 @@ class Slot:
     oneof: str = ""
     low: int = 0
     high: int = 0
+    wide: bool = False
+    """Whether a float has 64 bits."""
     enum: Mapping[str, int] = field(default_factory=dict)
     table: Table | None = None
     """What is inside: of the message, or of the entry of the map."""
@@ -75,7 +77,8 @@ def _slot(each: FieldDescriptor) -> Slot:
         scalar = "bool"
     elif each.cpp_type != each.CPPTYPE_STRING:
         scalar = "float"
-    return Slot(kind=scalar, **common)
+    wide = each.cpp_type == each.CPPTYPE_DOUBLE
+    return Slot(kind=scalar, wide=wide, **common)
 
 
 @cache

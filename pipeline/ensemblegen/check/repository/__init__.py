@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from ensemblegen.check.repository import layout
+from ensemblegen.check.repository.agents import agents
 from ensemblegen.check.repository.batching import batching
 from ensemblegen.check.repository.caching import caching, labels
 from ensemblegen.check.repository.decoupled import decoupled
@@ -64,6 +65,7 @@ RULES: tuple[Rule, ...] = (
     environment,
     warmup,
     caching,
+    agents,
     labels,
     files,
     libtorch,

@@ -14,6 +14,8 @@ from ensemblegen.repository.model import MODEL_FILES, Model, Repository
 _FILES = {MODEL_FILES[name]: name for name in ("model.py", "model.pt", "model.onnx", "model.plan")}
 """Backends that look for one file, whatever the platform is."""
 
+_NO_WEIGHTS = frozenset({".json", ".md", ".py", ".sh", ".txt", ".yaml", ".yml"})
+"""Beside these weights are fetched later; another file may be the weights under a wrong name."""
 _LINK = re.compile(rb"(\.\.?/)+[\w./-]+\n?")
 """What a symbolic link becomes where it is kept as a text."""
 _POINTERS = (b"version https://git-lfs.", b"/annex/objects/")
@@ -133,7 +135,9 @@ def _missing(model: Model, version: int, name: str) -> Problem:
     if model.backend != "python":
         if len(similar) != 1:
             hint += "; if it is fetched later, all is well"
-        return Problem("E450", f"{message}, which Triton would load", _span(model), hint)
+        others = [each for each in found if each[0] != "." and Path(each).suffix not in _NO_WEIGHTS]
+        code = "E450" if others or similar else "E451"
+        return Problem(code, f"{message}, which Triton would load", _span(model), hint)
     message += ": Triton 24.10 hangs as it starts"
     return Problem("E452", message, _span(model), hint)
 

@@ -2,7 +2,7 @@
 
 Until 26.03 a request that the queue turns away while another branch runs is never answered, or
 ends the server if both branches are bounded (core#466; observed on 24.10). Chains are not affected.
-With ensembles inside ensembles even single requests were seen to wait for ever, one in fifty.
+With ensembles inside ensembles even single requests were seen to wait for ever, now and then.
 """
 
 from __future__ import annotations

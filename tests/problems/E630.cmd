@@ -1,0 +1,1 @@
+import to_import/E630 -o imported

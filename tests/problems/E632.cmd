@@ -1,0 +1,1 @@
+import to_import/E632 -o imported

@@ -1,0 +1,1 @@
+import to_import/E633 -o imported
