@@ -179,7 +179,8 @@ def _inputs(graph: Graph, node: Node) -> Iterator[MemberTensor]:
     for name, port in (node.signature.inputs if node.signature else {}).items():
         link = links.get(name)
         given = graph.tensor(link.source) if link else None
-        tensor = port.tensor or given
+        # What the author of a whole model does not declare, its config does not.
+        tensor = port.tensor if node.kind.verbatim else port.tensor or given
         if tensor is None:
             continue
         optional, default = _default(

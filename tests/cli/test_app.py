@@ -41,7 +41,7 @@ def run(*words: str) -> int:
     return left.value.code
 
 
-@pytest.mark.parametrize("command", [each.__name__ for each in COMMANDS])
+@pytest.mark.parametrize("command", [each.__name__.rstrip("_") for each in COMMANDS])
 def test_every_command_has_help_with_an_example(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -44,7 +44,7 @@ def test_the_commands_of_the_table_exist(readme: str, capsys: pytest.CaptureFixt
     from ensemblegen.cli.app import COMMANDS
 
     listed = re.findall(r"^\| `(\w+)", readme, re.MULTILINE)
-    assert listed == [command.__name__ for command in COMMANDS]
+    assert listed == [command.__name__.rstrip("_") for command in COMMANDS]
 
 
 def test_the_links_lead_somewhere(readme: str, root: Path) -> None:

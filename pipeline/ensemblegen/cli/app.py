@@ -55,7 +55,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for _command in COMMANDS:
-    app.command(_command.__name__.strip("_"), no_args_is_help=False)(_command)
+    app.command(_command.__name__.rstrip("_"), no_args_is_help=False)(_command)
 
 
 def _version(wanted: bool) -> None:

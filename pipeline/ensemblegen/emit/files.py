@@ -6,6 +6,7 @@ after   {path inside the repository: content}, sorted
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 from ensemblegen import __version__, json_text, manifest
@@ -13,7 +14,7 @@ from ensemblegen.content import Content, Linked, sha256, size
 from ensemblegen.emit import config
 from ensemblegen.manifest import Manifest, ManifestFile, ManifestModel, ManifestTensor
 from ensemblegen.members import Member
-from ensemblegen.members.backend import files_of
+from ensemblegen.members.backend import files_of, kept
 from ensemblegen.pbtxt import printer
 from ensemblegen.plan import Interface, Plan
 
@@ -35,16 +36,22 @@ def files(plan: Plan) -> dict[str, Content]:
 
 
 def _files(plan: Plan) -> Iterator[tuple[str, Content]]:
+    # What pipelines inside each other share is one model: the checks saw to it.
+    shared: set[str] = set()
     for each in plan.all():
         yield from _ensemble(each)
         for member in each.members:
-            yield from _member(each, member)
+            if member.model not in shared:
+                yield from _member(each, member)
+            shared.add(member.model)
         for folder in each.folders:
+            # Not resolved: a link has a name of its own, and the model goes by it.
+            name = os.path.basename(os.path.abspath(folder))  # noqa: PTH100, PTH119
             config_file = folder / "config.pbtxt"
             if config_file.is_file():
-                yield f"{folder.resolve().name}/config.pbtxt", Linked(config_file)
-            for inner, path in files_of(folder):
-                yield f"{folder.resolve().name}/{inner}", Linked(path)
+                yield f"{name}/config.pbtxt", Linked(config_file)
+            for inner, content in kept(folder, dict(files_of(folder))):
+                yield f"{name}/{inner}", content
 
 
 def _ensemble(plan: Plan) -> Iterator[tuple[str, Content]]:
@@ -52,9 +59,9 @@ def _ensemble(plan: Plan) -> Iterator[tuple[str, Content]]:
         f"{plan.name}/config.pbtxt",
         _with_header(plan.origin, printer.text(config.ensemble(plan))),
     )
-    own = dict(files_of(plan.folder)) if plan.folder else {}
-    for inner, path in own.items():
-        yield f"{plan.name}/{inner}", Linked(path)
+    own = dict(kept(plan.folder, dict(files_of(plan.folder)))) if plan.folder else {}
+    for inner, content in own.items():
+        yield f"{plan.name}/{inner}", content
     if not any(inner.partition("/")[0].isdigit() for inner in own):
         yield f"{plan.name}/1/README", _ENSEMBLE_VERSION
 
@@ -93,7 +100,7 @@ def _manifest(plan: Plan, made: dict[str, Content]) -> Manifest:
         max_batch_size=plan.max_batch_size,
         inputs=tuple(_tensor(each) for each in plan.inputs),
         outputs=tuple(_tensor(each) for each in plan.outputs),
-        models=tuple(_model(each, member) for each in plan.all() for member in each.members),
+        models=tuple(_models(plan)),
         files={path: described[content] for path, content in made.items()},
     )
 
@@ -106,6 +113,14 @@ def _tensor(each: Interface) -> ManifestTensor:
     return ManifestTensor(
         each.name, each.tensor.dtype, each.tensor.shape, each.optional, each.default
     )
+
+
+def _models(plan: Plan) -> Iterator[ManifestModel]:
+    found: dict[str, ManifestModel] = {}
+    for each in plan.all():
+        for member in each.members:
+            found.setdefault(member.model, _model(each, member))
+    yield from found.values()
 
 
 def _model(plan: Plan, member: Member) -> ManifestModel:

@@ -12,15 +12,31 @@ from pydantic import BeforeValidator, Field
 
 from ensemblegen.content import Content, Linked
 from ensemblegen.members.kind import Kind, Member, Port, Signature, Site
-from ensemblegen.spec import DynamicBatching, Fields, StepInput, StepSpec, TensorSpec
+from ensemblegen.spec import DynamicBatching, Fields, Node, StepInput, StepSpec
 from ensemblegen.types import Tensor
-from ensemblegen.words import Path, Place, TensorName, batching
+from ensemblegen.words import Dim, Element, Path, Place, TensorName, batching
 
 CONFIG = "config.pbtxt"
+_EMPTY = b"Nothing is needed here, but object stores and git drop empty folders.\n"
 _LEFT = frozenset({"__pycache__", ".git", ".DS_Store"})
 
 
-class PortInput(StepInput, TensorSpec):
+class _Port(Node):
+    """A tensor as the config declares it; neither type nor shape where the config does not."""
+
+    dtype: Element | None = None
+    shape: list[Dim] | None = Field(
+        None, min_length=1, description="Per item: the batch axis is never written."
+    )
+
+    @property
+    def tensor(self) -> Tensor | None:
+        if self.dtype is None or self.shape is None:
+            return None
+        return Tensor(self.dtype, tuple(self.shape))
+
+
+class PortInput(StepInput, _Port):
     """An input of the model, with what feeds it; without `from` no request gives it."""
 
     source: str | None = Field(None, alias="from")
@@ -28,7 +44,7 @@ class PortInput(StepInput, TensorSpec):
     config: Fields = Field(default_factory=dict, description="Other fields of its ModelInput.")
 
 
-class PortOutput(TensorSpec):
+class PortOutput(_Port):
     """An output of the model."""
 
     config: Fields = Field(default_factory=dict, description="Other fields of its ModelOutput.")
@@ -70,14 +86,14 @@ class Backend(Kind):
             name: Port(
                 name,
                 name,
-                Tensor(each.dtype, tuple(each.shape)),
+                each.tensor,
                 required=not each.optional,
                 config=each.config,
             )
             for name, each in step.inputs.items()
         }
         outputs = {
-            name: Port(name, name, Tensor(each.dtype, tuple(each.shape)), config=each.config)
+            name: Port(name, name, each.tensor, config=each.config)
             for name, each in step.outputs.items()
         }
         return Signature(inputs, outputs, _Artifact(folder, dict(files_of(folder))))
@@ -90,8 +106,7 @@ class Backend(Kind):
 
     def files(self, member: Member) -> Iterator[tuple[str, Content]]:
         artifact: _Artifact = member.artifact
-        for inner, path in artifact.files.items():
-            yield inner, Linked(path)
+        yield from kept(artifact.folder, artifact.files)
 
     def folder_of(self, member: Member) -> FilePath | None:
         artifact: _Artifact = member.artifact
@@ -110,6 +125,19 @@ def files_of(folder: FilePath) -> Iterator[tuple[str, FilePath]]:
             inner = path.relative_to(folder).as_posix()
             if inner != CONFIG and name not in _LEFT and path.is_file():
                 yield inner, path
+
+
+def kept(folder: FilePath, files: Mapping[str, FilePath]) -> Iterator[tuple[str, Content]]:
+    """`files` of a model folder, and a file in each version folder that has none.
+
+    Some backends need no file; a version folder all models need.
+    """
+    for inner, path in files.items():
+        yield inner, Linked(path)
+    filled = {inner.partition("/")[0] for inner in files}
+    for each in sorted(folder.iterdir()):
+        if each.name.isdigit() and each.name not in filled and each.is_dir():
+            yield f"{each.name}/README", _EMPTY
 
 
 def _loops(folder: FilePath) -> bool:

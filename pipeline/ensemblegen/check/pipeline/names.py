@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ensemblegen.errors import Problem, Span, did_you_mean
-from ensemblegen.graph import Graph, Inner
+from ensemblegen.graph import Graph, Inner, Node
+from ensemblegen.members.backend import BackendSpec
 
 
 def names(graph: Graph) -> Iterator[Problem]:
     yield from _outputs(graph)
     yield from _folders(graph)
-    seen: dict[str, str] = {}
-    for name, owner, span in _models(graph):
-        if seen.setdefault(name, owner) != owner:
-            message = f"{owner} and {seen[name]} would both be the model '{name}'"
+    seen: dict[str, tuple[str, object]] = {}
+    for name, owner, span, made_of in _models(graph):
+        first, other = seen.setdefault(name, (owner, made_of))
+        if first != owner and (made_of is None or made_of != other):
+            message = f"{owner} and {first} would both be the model '{name}'"
             yield Problem("E414", message, span, "give one of them another name with `model:`")
 
 
@@ -39,16 +41,31 @@ def _folders(graph: Graph) -> Iterator[Problem]:
             yield Problem("E401", message, graph.document.span(at), words)
 
 
-def _models(graph: Graph) -> Iterator[tuple[str, str, Span]]:
-    """Every model of the repository: its name, whose it is, and where that stands."""
-    yield graph.model, f"pipeline '{graph.name}'", graph.document.key_span(("name",))
+def _models(graph: Graph) -> Iterator[tuple[str, str, Span, object]]:
+    """Every model of the repository: its name, whose it is, where that stands, and what of.
+
+    What is made of the same folder in the same words is one model, and may stand in several files.
+    """
+    yield graph.model, f"pipeline '{graph.name}'", graph.document.key_span(("name",)), None
     for node in graph.nodes.values():
         inner = node.signature.artifact if node.signature else None
         if isinstance(inner, Inner):
-            for name, owner, _ in _models(inner.graph):
-                yield name, f"{owner} of {inner.path.name}", node.span
+            for name, owner, _, made_of in _models(inner.graph):
+                yield name, f"{owner} of {inner.path.name}", node.span, made_of
         elif node.kind.makes_model:
-            yield node.model, f"step '{node.name}'", node.span
+            yield node.model, f"step '{node.name}'", node.span, _made_of(graph, node)
     for at, path in graph.folders:
         if at[0] == "models":
-            yield path.resolve().name, f"folder {path}", graph.document.span(at)
+            yield path.resolve().name, f"folder {path}", graph.document.span(at), None
+
+
+def _made_of(graph: Graph, node: Node) -> object:
+    """All that a model taken from a folder depends on; None for other kinds."""
+    if not isinstance(node.step, BackendSpec):
+        return None
+    left = {"folder": True, "tensors": True, "version": True}
+    words = node.step.model_dump(exclude={**left, "inputs": {"__all__": {"source", "pad"}}})
+    given = {key: graph.document.data.get(key) for key in ("device", "gpus")}
+    size = node.step.max_batch_size
+    words["max_batch_size"] = graph.max_batch_size if size is None else size
+    return (graph.document.folder / node.step.folder).resolve(), words, given

@@ -1,0 +1,86 @@
+"""Put pipelines into a folder: all of them or none, and nothing that stands there without leave."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ensemblegen.errors import InputError, MachineError, Problem
+from ensemblegen.repository.model import CONFIG, Model
+
+MODELS = "models"
+"""The folder of copies."""
+
+
+@dataclass(frozen=True)
+class Output:
+    """What goes into `folder`."""
+
+    folder: Path
+    texts: Mapping[str, str]
+    """The text of each file, by its name."""
+    copies: Mapping[str, Model] = field(default_factory=dict)
+    """Models whose folders are copied."""
+    whole: frozenset[str] = frozenset()
+    """Copies that keep their config.pbtxt; the others have it from their pipeline."""
+
+    def places(self) -> Iterator[Path]:
+        yield from (self.folder / name for name in self.texts)
+        yield from (self.folder / MODELS / name for name in self.copies)
+
+
+def write(output: Output, *, force: bool = False) -> None:
+    """Write everything beside what is there, then move it into place.
+
+    InputError for what is in the way, unless `force`; MachineError where the disk refuses.
+    """
+    problems = list(_in_the_way(output, force=force))
+    if problems:
+        raise InputError(problems)
+    try:
+        output.folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=output.folder, prefix=".ensemblegen-") as staging:
+            _fill(output, Path(staging))
+            _move(output, Path(staging))
+    except (OSError, shutil.Error) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise MachineError(f"cannot write to {output.folder}: {reason}") from error
+
+
+def _in_the_way(output: Output, *, force: bool) -> Iterator[Problem]:
+    inside = output.folder.resolve()
+    for model in output.copies.values():
+        if model.folder is not None and inside.is_relative_to(model.folder.resolve()):
+            message = f"{output.folder} lies in the folder of '{model.name}'"
+            yield Problem("E638", message, hint="choose another folder with --output")
+    for place in output.places():
+        if os.path.lexists(place) and not force:
+            hint = "--force replaces it; --output DIR writes elsewhere"
+            yield Problem("E638", f"{place} is there already", hint=hint)
+
+
+def _fill(output: Output, staging: Path) -> None:
+    for name, text in output.texts.items():
+        (staging / name).write_text(text, encoding="utf-8")
+    for name, model in output.copies.items():
+        assert model.folder is not None, "asked before"  # noqa: S101
+        place = staging / MODELS / name
+        shutil.copytree(model.folder, place, ignore=shutil.ignore_patterns("__pycache__"))
+        if name not in output.whole:
+            (place / CONFIG).unlink(missing_ok=True)
+
+
+def _move(output: Output, staging: Path) -> None:
+    """Models first: a pipeline never stands there without them."""
+    for name in output.copies:
+        (output.folder / MODELS).mkdir(exist_ok=True)
+        place = output.folder / MODELS / name
+        if os.path.lexists(place):
+            place.rename(staging / f"{name}.before")
+        (staging / MODELS / name).rename(place)
+    for name in output.texts:
+        (staging / name).replace(output.folder / name)
