@@ -202,6 +202,7 @@ CODES = {
     "E636": Code("a model is in no ensemble, and not imported", "warning"),
     "E637": Code("an ensemble is imported with its errors", "warning"),
     "E638": Code("a file is in the way of an import"),
+    "E639": Code("something in a model folder is no file", "warning"),
     "E701": Code("the folder is no repository that can be used"),
     "E702": Code("a model does not load"),
     "E703": Code("a value does not fit its input"),

@@ -40,14 +40,18 @@ class Checked:
         return plan.make(self.graph, self.pipeline, self.placement, inner, self.problems)
 
 
-def examine(path: Path, choice: Choice = FROM_FILE) -> Checked:
-    """Read and check `path`; raises InputError only where the file's form is not right."""
+def examine(path: Path, choice: Choice = FROM_FILE, above: tuple[Path, ...] = ()) -> Checked:
+    """Read and check `path`; raises InputError only where the file's form is not right.
+
+    `above` are the pipelines of which it is a step.
+    """
     document = source.load(path)
     pipeline = spec.parse(document, {word: kind.spec for word, kind in KINDS.items()})
-    built, problems = graph.build(document, pipeline)
+    built, problems = graph.build(document, pipeline, above)
     problems += check.run(built)
     placed, placement_problems = placement.resolve(pipeline, built, choice)
-    inner = tuple(examine(each.path, _inside(choice, each.profiles)) for each in built.inner)
+    over = (*above, path.resolve())
+    inner = tuple(examine(each.path, _inside(choice, each.profiles), over) for each in built.inner)
     problems += [*placement_problems, *(each for one in inner for each in one.problems)]
     checked = Checked(pipeline, built, placed, inner, in_order(problems))
     if checked.wrong or not _says_more(pipeline, built):

@@ -44,9 +44,11 @@ def _model_name(word: object) -> object:
 
 
 def expanded(text: str) -> str:
-    """`text` with each `${NAME}` replaced by the environment's value."""
+    """`text` with each `${NAME}` replaced by the environment's value; `$${` stands for `${`."""
 
     def value(match: re.Match[str]) -> str:
+        if match[1] is None:
+            return "${"
         found = os.environ.get(match[1])
         if found is None:
             raise PydanticCustomError(
@@ -54,7 +56,12 @@ def expanded(text: str) -> str:
             )
         return found
 
-    return re.sub(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", value, text)
+    return re.sub(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)\}", value, text)
+
+
+def literal(text: str) -> str:
+    """What `expanded` makes `text` of."""
+    return text.replace("${", "$${")
 
 
 def _dtype(word: object) -> object:

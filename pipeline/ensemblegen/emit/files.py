@@ -6,15 +6,15 @@ after   {path inside the repository: content}, sorted
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
+from pathlib import Path
 
 from ensemblegen import __version__, json_text, manifest
 from ensemblegen.content import Content, Linked, sha256, size
 from ensemblegen.emit import config
 from ensemblegen.manifest import Manifest, ManifestFile, ManifestModel, ManifestTensor
 from ensemblegen.members import Member
-from ensemblegen.members.backend import files_of, kept
+from ensemblegen.members.backend import files_of, kept, name_of
 from ensemblegen.pbtxt import printer
 from ensemblegen.plan import Interface, Plan
 
@@ -37,21 +37,26 @@ def files(plan: Plan) -> dict[str, Content]:
 
 def _files(plan: Plan) -> Iterator[tuple[str, Content]]:
     # What pipelines inside each other share is one model: the checks saw to it.
-    shared: set[str] = set()
+    made: set[str] = set()
     for each in plan.all():
         yield from _ensemble(each)
         for member in each.members:
-            if member.model not in shared:
+            if member.model not in made:
                 yield from _member(each, member)
-            shared.add(member.model)
-        for folder in each.folders:
-            # Not resolved: a link has a name of its own, and the model goes by it.
-            name = os.path.basename(os.path.abspath(folder))  # noqa: PTH100, PTH119
-            config_file = folder / "config.pbtxt"
-            if config_file.is_file():
-                yield f"{name}/config.pbtxt", Linked(config_file)
-            for inner, content in kept(folder, dict(files_of(folder))):
-                yield f"{name}/{inner}", content
+            made.add(member.model)
+    for folder in (folder for each in plan.all() for folder in each.folders):
+        name = name_of(folder)
+        if name not in made:
+            yield from _folder(name, folder)
+        made.add(name)
+
+
+def _folder(name: str, folder: Path) -> Iterator[tuple[str, Content]]:
+    config_file = folder / "config.pbtxt"
+    if config_file.is_file():
+        yield f"{name}/config.pbtxt", Linked(config_file)
+    for inner, content in kept(folder, dict(files_of(folder))):
+        yield f"{name}/{inner}", content
 
 
 def _ensemble(plan: Plan) -> Iterator[tuple[str, Content]]:

@@ -12,11 +12,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from ensemblegen import targets
 from ensemblegen.errors import Problem, did_you_mean
-from ensemblegen.importing import callees, faults, fields, names, step
+from ensemblegen.importing import callees, faults, fields, names, release, step
 from ensemblegen.importing.step import Data, Setting, Wired
 from ensemblegen.repository.ensemble import Ensemble
 from ensemblegen.repository.model import CONFIG, Model, Repository
+from ensemblegen.targets import DEFAULT
 from ensemblegen.words import NAME
 
 Where = Callable[[Model], str]
@@ -41,6 +43,8 @@ class Pipeline:
     """Pipelines of the ensembles that are steps, by their model's name."""
     models: tuple[Model, ...] = ()
     """Those that go along because a member calls them."""
+    release: str | None = None
+    """The Triton release that it is for, where that was said."""
 
     @property
     def name(self) -> str:
@@ -78,6 +82,10 @@ class Pipeline:
             yield from inner.every()
 
     @cached_property
+    def target(self) -> str:
+        return self.release or release.of((*self.all_models(), *self.models))
+
+    @cached_property
     def setting(self) -> Setting:
         """What most of its members have in common."""
         own = [each for each in self.members() if each.name not in self.inner]
@@ -101,12 +109,22 @@ class Pipeline:
             for name, each in zip(self.names, self.ensemble.steps, strict=True)
         )
 
+    @property
+    def target(self) -> str:
+        """The release that all configs need."""
+        models = (*self.all_models(), *(each for one in self.every() for each in one.models))
+        return fields.release(each.message for each in models if each.config is not None)
+
     def data(self, where: Where) -> Data:
         """The whole file."""
         model = self.ensemble.model
         data: Data = {"ensemblegen": 1, "name": self.word}
         if self.word != self.name:
             data["model"] = self.name
+        if self.target != targets.DEFAULT:
+            data["target"] = self.target
+        if self.target != DEFAULT:
+            data["target"] = self.target
         data["max_batch_size"] = self.setting.max_batch_size
         if self.setting.device != "cpu":
             data["device"] = self.setting.device

@@ -15,6 +15,7 @@ from ensemblegen.importing.verify import verify
 from ensemblegen.importing.write import MODELS, Output, write
 from ensemblegen.repository import discover
 from ensemblegen.repository.model import Model, Repository
+from ensemblegen.words import literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ def run(path: Path, options: Options) -> Imported:
 def where(options: Options) -> Where:
     """Folders of models as seen from the files that name them."""
     if options.copy:
-        return lambda model: f"{MODELS}/{model.name}"
+        return lambda model: literal(f"{MODELS}/{model.name}")
     return lambda model: _relative(model, options.output)
 
 
@@ -85,7 +86,8 @@ def _repository(path: Path) -> Repository:
 
 def _relative(model: Model, base: Path) -> str:
     assert model.folder is not None, "asked before"  # noqa: S101
-    return os.path.relpath(model.folder.parent.resolve() / model.folder.name, base.resolve())
+    place = model.folder.parent.resolve() / model.folder.name
+    return literal(os.path.relpath(place, base.resolve()))
 
 
 def _output(pipelines: tuple[Pipeline, ...], options: Options) -> Output:

@@ -19,6 +19,7 @@ from ensemblegen.pbtxt import printer
 from ensemblegen.pbtxt import read as pbtxt
 from ensemblegen.plan import Plan
 from ensemblegen.repository.model import Model, Repository
+from ensemblegen.words import literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ def verify(pipelines: tuple[Pipeline, ...], repository: Repository) -> Verified:
 def _absolute(model: Model) -> str:
     assert model.folder is not None, "asked before"  # noqa: S101
     # Not resolved: a link has a name of its own, and the model goes by it.
-    return str(model.folder.parent.resolve() / model.folder.name)
+    return literal(str(model.folder.parent.resolve() / model.folder.name))
 
 
 def _compared(plan: Plan, models: Mapping[str, Model]) -> Iterator[tuple[str, list[str]]]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ensemblegen.errors import InputError, MachineError, Problem
+from ensemblegen.members.backend import files_of
 from ensemblegen.repository.model import CONFIG, Model
 
 MODELS = "models"
@@ -68,10 +69,15 @@ def _fill(output: Output, staging: Path) -> None:
         (staging / name).write_text(text, encoding="utf-8")
     for name, model in output.copies.items():
         assert model.folder is not None, "asked before"  # noqa: S101
-        place = staging / MODELS / name
-        shutil.copytree(model.folder, place, ignore=shutil.ignore_patterns("__pycache__"))
-        if name not in output.whole:
-            (place / CONFIG).unlink(missing_ok=True)
+        copied = dict(files_of(model.folder))
+        if name in output.whole and (model.folder / CONFIG).is_file():
+            copied[CONFIG] = model.folder / CONFIG
+        for version in filter(str.isdigit, model.folders):  # they may be empty
+            (staging / MODELS / name / version).mkdir(parents=True, exist_ok=True)
+        for inner, path in copied.items():
+            target = staging / MODELS / name / inner
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, target)
 
 
 def _move(output: Output, staging: Path) -> None:

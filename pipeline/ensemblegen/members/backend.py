@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path as FilePath
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import BeforeValidator, Field
 
@@ -96,13 +96,16 @@ class Backend(Kind):
             name: Port(name, name, each.tensor, config=each.config)
             for name, each in step.outputs.items()
         }
+        lost = tuple(lost_of(folder))
+        if lost:
+            site.problem("E639", left_out(step.folder, lost), "folder")
         return Signature(inputs, outputs, _Artifact(folder, dict(files_of(folder))))
 
     def backend_of(self, step: BackendSpec) -> str:
         return step.backend
 
     def devices(self, step: Any, signature: Signature) -> tuple[Place, ...]:
-        return ("cpu", "gpu", "auto")
+        return get_args(Place)
 
     def files(self, member: Member) -> Iterator[tuple[str, Content]]:
         artifact: _Artifact = member.artifact
@@ -113,18 +116,49 @@ class Backend(Kind):
         return artifact.folder
 
 
+def name_of(folder: FilePath) -> str:
+    """What the model in `folder` is called."""
+    # Not resolved: a link has a name of its own, and the model goes by it.
+    return os.path.basename(os.path.abspath(folder))  # noqa: PTH100, PTH119
+
+
 def files_of(folder: FilePath) -> Iterator[tuple[str, FilePath]]:
     """Every file of a model folder but its config.pbtxt, by its path inside; links are followed."""
+    for inner, path in _walked(folder):
+        if _is_carried(inner, path):
+            yield inner, path
+
+
+def lost_of(folder: FilePath) -> Iterator[str]:
+    """What lies in a model folder and is none of its files: links that lead nowhere, and such."""
+    return (inner for inner, path in _walked(folder) if not _is_carried(inner, path))
+
+
+def left_out(folder: str, lost: tuple[str, ...]) -> str:
+    """What to say of a folder of which `lost` does not go along."""
+    shown = ", ".join(lost[:3]) + (", ..." if len(lost) > 3 else "")
+    return f"of {folder} these are no files, and left out: {shown}"
+
+
+def _walked(folder: FilePath) -> Iterator[tuple[str, FilePath]]:
     for place, folders, names in os.walk(folder, followlinks=True):
         here = FilePath(place)
-        folders[:] = sorted(
-            name for name in folders if name not in _LEFT and not _loops(here / name)
-        )
-        for name in sorted(names):
+        loops = {name for name in folders if _loops(here / name)}
+        folders[:] = sorted(name for name in folders if name not in _LEFT | loops)
+        for name in sorted({*names, *loops}):
             path = here / name
             inner = path.relative_to(folder).as_posix()
-            if inner != CONFIG and name not in _LEFT and path.is_file():
+            if inner != CONFIG and name not in _LEFT:
                 yield inner, path
+
+
+def _is_carried(inner: str, path: FilePath) -> bool:
+    """A file; its name goes into the manifest, which is UTF-8."""
+    try:
+        inner.encode()
+    except UnicodeEncodeError:
+        return False
+    return path.is_file()
 
 
 def kept(folder: FilePath, files: Mapping[str, FilePath]) -> Iterator[tuple[str, Content]]:

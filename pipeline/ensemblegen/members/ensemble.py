@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from ensemblegen.content import Content
-from ensemblegen.members.kind import Kind, Member, Signature, Site
+from ensemblegen.members.kind import Borrowing, Signature, Site
 from ensemblegen.spec import StepInput, StepSpec
 from ensemblegen.words import Path, TensorName, from_
 
@@ -22,13 +20,9 @@ class EnsembleSpec(StepSpec):
     inputs: dict[TensorName, Annotated[StepInput, BeforeValidator(from_)]] = Field(min_length=1)
 
 
-class Ensemble(Kind):
+class Ensemble(Borrowing):
     word = "ensemble"
-    backend = ""
     spec = EnsembleSpec
-    optional_inputs = True
-    verbatim = True
-    makes_model = False
 
     def read(self, step: EnsembleSpec, site: Site) -> Signature | None:
         """The signature's artifact is the other pipeline, as `graph.build` gave it."""
@@ -36,12 +30,6 @@ class Ensemble(Kind):
             return None
         return site.pipeline_at(step.ensemble, site)
 
-    def devices(self, step: Any, signature: Signature) -> tuple[Any, ...]:
-        return ("cpu", "gpu", "auto")
-
     def model_of(self, step: EnsembleSpec, site: Site) -> str | None:
         signature = site.pipeline_at(step.ensemble, site)
         return str(signature.artifact.model) if signature is not None else None
-
-    def files(self, member: Member) -> Iterator[tuple[str, Content]]:
-        yield from ()

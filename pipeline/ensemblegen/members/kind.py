@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 from ensemblegen.content import Content
 from ensemblegen.errors import Problem
@@ -195,3 +195,18 @@ class Kind(ABC):
     @abstractmethod
     def files(self, member: Member) -> Iterator[tuple[str, Content]]:
         """The model folder but config.pbtxt: relative path and content of each file."""
+
+
+class Borrowing(Kind):
+    """A kind whose steps run a model that another step, or another file, makes."""
+
+    backend = ""
+    optional_inputs = True
+    verbatim = True
+    makes_model = False
+
+    def devices(self, step: Any, signature: Signature) -> tuple[Place, ...]:
+        return get_args(Place)
+
+    def files(self, member: Member) -> Iterator[tuple[str, Content]]:
+        yield from ()

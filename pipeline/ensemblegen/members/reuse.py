@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from ensemblegen.content import Content
 from ensemblegen.errors import did_you_mean
-from ensemblegen.members.kind import Kind, Member, Signature, Site
+from ensemblegen.members.kind import Borrowing, Kind, Signature, Site
 from ensemblegen.spec import StepInput, StepSpec
 from ensemblegen.words import Name, TensorName, from_
 
@@ -23,27 +21,21 @@ class ReuseSpec(StepSpec):
     inputs: dict[TensorName, Annotated[StepInput, BeforeValidator(from_)]] = Field(min_length=1)
 
 
-class Reuse(Kind):
+class Reuse(Borrowing):
     word = "reuse"
-    backend = ""
     spec = ReuseSpec
-    optional_inputs = True
-    verbatim = True
-    makes_model = False
 
     def read(self, step: ReuseSpec, site: Site) -> Signature | None:
         found = _reused(step, site)
         if isinstance(found, str):
-            others = {name for name in site.pipeline.steps if name != site.name}
+            steps = site.pipeline.steps.items()
+            others = {name for name, each in steps if each.kind != self.word}
             site.problem("E201", found, "reuse", hint=did_you_mean(step.reuse, others))
             return None
         original, kind = found
         # Its own problems are its own: they are reported where it stands.
         there = Site(site.document, site.pipeline, step.reuse, [], site.pipeline_at)
         return kind.read(original, there)
-
-    def devices(self, step: Any, signature: Signature) -> tuple[Any, ...]:
-        return ("cpu", "gpu", "auto")
 
     def model_of(self, step: ReuseSpec, site: Site) -> str | None:
         found = _reused(step, site)
@@ -54,9 +46,6 @@ class Reuse(Kind):
         return (
             original.model or kind.model_of(original, there) or f"{site.pipeline.name}_{step.reuse}"
         )
-
-    def files(self, member: Member) -> Iterator[tuple[str, Content]]:
-        yield from ()
 
 
 def _reused(step: ReuseSpec, site: Site) -> tuple[StepSpec, Kind] | str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ensemblegen import targets
-from ensemblegen.errors import Problem
+from ensemblegen.errors import Problem, Span
 from ensemblegen.graph import Graph
 from ensemblegen.places import At
 
@@ -36,7 +36,7 @@ _NOT_ON_ENSEMBLES = ("instance_group", "optimization", "model_warmup", "dynamic_
 
 
 def fields(graph: Graph) -> Iterator[Problem]:
-    ours = frozenset(_OURS) - (_FREE - {"platform", "runtime"} if graph.verbatim else frozenset())
+    ours = frozenset(_OURS) - (_FREE - {"platform"} if graph.verbatim else frozenset())
     yield from _check(graph, graph.config, ("config",), ours, is_ensemble=True)
     for node in graph.nodes.values():
         ours = frozenset(_OURS) - (_FREE if node.kind.verbatim else frozenset())
@@ -61,6 +61,8 @@ def _tensor(graph: Graph, given: Mapping[str, Any], at: At, message: str) -> Ite
     for way, reason, hint in model_config.faults(given, message):
         yield Problem("E412", reason, graph.document.key_span((*at, *way)), hint)
     for name in given:
+        side = "input" if message == "ModelInput" else "output"
+        yield from _late(graph, f"{side}.{_snake(name)}", graph.document.key_span((*at, name)))
         if _snake(name) in ("name", "data_type", "dims"):
             words = f"{_snake(name)} is set by the tensor's name, `dtype` and `shape`"
             span = graph.document.key_span((*at, name))
@@ -87,13 +89,28 @@ def _check(
         if is_ensemble and plain in _NOT_ON_ENSEMBLES:
             message = f"an ensemble cannot have {plain}"
             yield Problem("E412", message, span, "put it under the step that needs it")
-        elif plain in ours:
+        elif plain in ours and not (is_ensemble and _only_limits(plain, given[name])):
             message = f"{plain} is set by {_OURS[plain]}"
             yield Problem("E412", message, span, "remove it from `config`")
-        since = targets.FIELDS_SINCE.get(plain)
-        if since is not None and not graph.target.has(since):
-            message = f"Triton {graph.target.release} does not know {plain}; {since} is the first"
-            yield Problem("E504", message, span, f'`target: "{since}"` or remove it')
+        yield from _late(graph, plain, span)
+        inner = given[name] if isinstance(given[name], Mapping) else {}
+        for field in inner:
+            place = graph.document.key_span((*at, name, field))
+            yield from _late(graph, f"{plain}.{_snake(str(field))}", place)
+
+
+def _only_limits(field: str, value: Any) -> bool:
+    """What of `ensemble_scheduling` does not follow from the edges."""
+    return field == "ensemble_scheduling" and isinstance(value, Mapping) and "step" not in value
+
+
+def _late(graph: Graph, way: str, span: Span) -> Iterator[Problem]:
+    """A field that came after the target."""
+    since = targets.FIELDS_SINCE.get(way)
+    if since is not None and not graph.target.has(since):
+        name = way.rpartition(".")[2]
+        message = f"Triton {graph.target.release} does not know {name}; {since} is the first"
+        yield Problem("E504", message, span, f'`target: "{since}"` or remove it')
 
 
 def _snake(name: str) -> str:

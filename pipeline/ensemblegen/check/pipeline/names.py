@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 from ensemblegen.errors import Problem, Span, did_you_mean
 from ensemblegen.graph import Graph, Inner, Node
@@ -13,9 +15,9 @@ def names(graph: Graph) -> Iterator[Problem]:
     yield from _outputs(graph)
     yield from _folders(graph)
     seen: dict[str, tuple[str, object]] = {}
-    for name, owner, span, made_of in _models(graph):
-        first, other = seen.setdefault(name, (owner, made_of))
-        if first != owner and (made_of is None or made_of != other):
+    for name, owner, span, identity in _models(graph):
+        first, other = seen.setdefault(name, (owner, identity))
+        if identity != other:
             message = f"{owner} and {first} would both be the model '{name}'"
             yield Problem("E414", message, span, "give one of them another name with `model:`")
 
@@ -46,17 +48,20 @@ def _models(graph: Graph) -> Iterator[tuple[str, str, Span, object]]:
 
     What is made of the same folder in the same words is one model, and may stand in several files.
     """
-    yield graph.model, f"pipeline '{graph.name}'", graph.document.key_span(("name",)), None
+    file = Path(graph.document.path).resolve()
+    yield graph.model, f"pipeline '{graph.name}'", graph.document.key_span(("name",)), file
     for node in graph.nodes.values():
         inner = node.signature.artifact if node.signature else None
         if isinstance(inner, Inner):
-            for name, owner, _, made_of in _models(inner.graph):
-                yield name, f"{owner} of {inner.path.name}", node.span, made_of
+            for name, owner, _, identity in _models(inner.graph):
+                yield name, f"{owner} of {inner.path}", node.span, identity
         elif node.kind.makes_model:
-            yield node.model, f"step '{node.name}'", node.span, _made_of(graph, node)
+            identity = _made_of(graph, node) or (file, node.name)
+            yield node.model, f"step '{node.name}'", node.span, identity
     for at, path in graph.folders:
         if at[0] == "models":
-            yield path.resolve().name, f"folder {path}", graph.document.span(at), None
+            name = Path(os.path.abspath(path)).name  # noqa: PTH100 - a link has a name of its own
+            yield name, f"folder {path}", graph.document.span(at), path.resolve()
 
 
 def _made_of(graph: Graph, node: Node) -> object:
