@@ -35,7 +35,8 @@ def test_comes_back(seed: int) -> None:
         for ensemble in made.ensembles:
             done = run(repository, Options(Path(folder, ensemble.name), ensemble.name))
             used = {step.model for step in ensemble.steps} | {ensemble.name}
-            if not any(str(repository / name / "config.pbtxt") in wrong for name in used):
+            sound = not any(str(repository / name / "config.pbtxt") in wrong for name in used)
+            if sound and used <= found.models.keys():
                 if done.problems:
                     assert all("has no words for" in each.message for each in done.problems)
                 else:

@@ -23,6 +23,10 @@ _WORDS = [
 ]
 
 
+_IN_FILES = [word for word in _WORDS if word != "\ud800"]
+"""No file has half a surrogate pair; protobuf's own reader stops there."""
+
+
 def hold(config: Config) -> None:
     """Every place is within its text."""
     lines = config.text.split("\n")
@@ -49,7 +53,7 @@ def test_mutated_configs(source: random.Random) -> None:
     for _ in range(source.randint(1, 4)):
         start = source.randint(0, len(text))
         end = start + source.choice([0, 0, 1, 2, 10, 80])
-        text = text[:start] + source.choice([*_WORDS, ""]) + text[end:]
+        text = text[:start] + source.choice([*_IN_FILES, ""]) + text[end:]
     config = parse(text, "c.pbtxt")
     hold(config)
     if all(problem.severity == "warning" for problem in config.problems) and not config.unknown:

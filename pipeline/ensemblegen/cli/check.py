@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ensemblegen.cli import release
 from ensemblegen.cli.render import draw_problems, json_text, print_json, problem_json, visible
 
 if TYPE_CHECKING:
@@ -83,7 +84,8 @@ def check(
     if fix and diff:
         raise typer.BadParameter("--fix and --diff exclude each other")
     choice = Choice(_codes(select, "--select"), _codes(ignore, "--ignore"), severity.value)
-    run = _Run(tuple(paths), _target(target), choice, strict=strict, loud=format is Form.human)
+    asked = release.target(target)
+    run = _Run(tuple(paths), asked, choice, strict=strict, loud=format is Form.human)
     done = run.mend() if fix else run.foresee() if diff else run.look()
     _PRINTERS[format](done)
     if not done.ok:
@@ -270,14 +272,3 @@ def _codes(wanted: list[str] | None, option: str) -> tuple[str, ...]:
                 param_hint=option,
             )
     return tuple(words)
-
-
-def _target(release: str | None) -> Target | None:
-    if release is None:
-        return None
-    from ensemblegen import targets
-
-    if not targets.known(release):
-        known = f"{targets.OLDEST} to {targets.NEWEST} are known"
-        raise typer.BadParameter(f"'{release}' is no release; {known}", param_hint="--target")
-    return targets.Target(release)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ensemblegen.cli import release
 from ensemblegen.cli.render import (
     Format,
     console,
@@ -50,6 +51,10 @@ def import_(
         bool, typer.Option("--all", help="Take along the models that are in no ensemble.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
+    target: Annotated[
+        str | None,
+        typer.Option(metavar="YY.MM", help="The Triton release that they are for."),
+    ] = None,
     format: Annotated[Format, typer.Option(help="For people or machines.")] = Format.human,
 ) -> None:
     """Turn a model repository that someone wrote by hand into pipelines.
@@ -62,7 +67,7 @@ def import_(
     """
     from ensemblegen.importing.run import Options, run
 
-    options = Options(output, ensemble, copy, every, force)
+    options = Options(output, ensemble, copy, every, force, release.target(target))
     done = run(repository, options)
     failed = any(each.severity == "error" for each in done.problems)
     if format is Format.json:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
+from google.protobuf import text_format
+
 from ensemblegen.errors import Problem, did_you_mean
+from ensemblegen.model_config import ModelConfig
 from ensemblegen.pbtxt.config import Config
 from ensemblegen.places import At
 from ensemblegen.repository.ensemble import Ensemble, Step
@@ -33,7 +36,10 @@ def readable(model: Model) -> Problem | None:
     config = model.config
     if config is None or not (config.broken or config.unknown or _errors(config)):
         return None
-    if config.unknown:
+    is_open = bool(config.unknown) and not _is_literal(config)
+    if not is_open and not config.broken and not _errors(config):
+        return None
+    if is_open:
         span = config.span(min(config.unknown, key=config.span))
         message = f"the config of '{model.name}' has placeholders"
         return Problem("E631", message, span, "fill them in, then import again")
@@ -42,6 +48,14 @@ def readable(model: Model) -> Problem | None:
     why = f": {first.message}" if first else ""
     message = f"the config of '{model.name}' cannot be read whole{why}"
     return Problem("E631", message, span, f"`ensemblegen check {config.path}` says more")
+
+
+def _is_literal(config: Config) -> bool:
+    """Whether what looks like placeholders stands in texts, and is served as it is."""
+    try:
+        return bool(text_format.Parse(config.text, ModelConfig()) == config.message)
+    except text_format.ParseError:
+        return False
 
 
 def _errors(config: Config) -> list[Problem]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection
 from typing import Any
 
 from google.protobuf.message import Message
 
-from ensemblegen import targets
 from ensemblegen.model_config import FieldDescriptor
 
 
@@ -20,24 +19,6 @@ def rest(message: Message, known: Collection[str] = ()) -> dict[str, Any]:
         for field, value in message.ListFields()
         if field.name not in known
     }
-
-
-def release(messages: Iterable[Message]) -> str:
-    """The first release, from the default target on, that knows all fields of these configs."""
-    found = targets.DEFAULT
-    for message in messages:
-        for way, since in targets.FIELDS_SINCE.items():
-            if not targets.Target(found).has(since) and _is_set(message, way.split(".")):
-                found = since
-    return found
-
-
-def _is_set(message: Any, way: Sequence[str]) -> bool:
-    for field, value in message.ListFields():
-        if field.name == way[0]:
-            inner = value if field.is_repeated else (value,)
-            return len(way) == 1 or any(_is_set(each, way[1:]) for each in inner)
-    return False
 
 
 def _value(field: FieldDescriptor, value: Any) -> Any:

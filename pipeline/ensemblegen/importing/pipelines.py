@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from ensemblegen import targets
 from ensemblegen.errors import Problem, did_you_mean
 from ensemblegen.importing import callees, faults, fields, names, release, step
 from ensemblegen.importing.step import Data, Setting, Wired
@@ -43,6 +42,9 @@ class Pipeline:
     """Pipelines of the ensembles that are steps, by their model's name."""
     models: tuple[Model, ...] = ()
     """Those that go along because a member calls them."""
+    beside: tuple[Model, ...] = ()
+    """The members of all pipelines, where some are in others: what they share is one model only
+    if it is said in the same words."""
     release: str | None = None
     """The Triton release that it is for, where that was said."""
 
@@ -83,12 +85,13 @@ class Pipeline:
 
     @cached_property
     def target(self) -> str:
-        return self.release or release.of((*self.all_models(), *self.models))
+        called = (model for each in self.every() for model in each.models)
+        return self.release or release.of((*self.all_models(), *called))
 
     @cached_property
     def setting(self) -> Setting:
         """What most of its members have in common."""
-        own = [each for each in self.members() if each.name not in self.inner]
+        own = self.beside or [each for each in self.members() if each.name not in self.inner]
         placed = [found for each in own if (found := step.placement(each)) is not None]
         devices = Counter(each.device for each in placed if each.device != "auto")
         gpus = Counter(each.gpus for each in placed if each.gpus is not None)
@@ -109,20 +112,12 @@ class Pipeline:
             for name, each in zip(self.names, self.ensemble.steps, strict=True)
         )
 
-    @property
-    def target(self) -> str:
-        """The release that all configs need."""
-        models = (*self.all_models(), *(each for one in self.every() for each in one.models))
-        return fields.release(each.message for each in models if each.config is not None)
-
     def data(self, where: Where) -> Data:
         """The whole file."""
         model = self.ensemble.model
         data: Data = {"ensemblegen": 1, "name": self.word}
         if self.word != self.name:
             data["model"] = self.name
-        if self.target != targets.DEFAULT:
-            data["target"] = self.target
         if self.target != DEFAULT:
             data["target"] = self.target
         data["max_batch_size"] = self.setting.max_batch_size
@@ -274,6 +269,7 @@ def _failed(
 def _made(good: Mapping[str, Ensemble], repository: Repository) -> tuple[Pipeline, ...]:
     files = names.files(good) if len(good) > 1 else dict.fromkeys(good, SINGLE)
     made: dict[str, Pipeline] = {}
+    beside = _nested(good)
 
     def make(name: str) -> Pipeline:
         if name not in made:
@@ -281,10 +277,20 @@ def _made(good: Mapping[str, Ensemble], repository: Repository) -> tuple[Pipelin
             members = [one.name for one in each.steps]
             inner = {one: make(one) for one in dict.fromkeys(members) if one in good}
             steps = names.steps(members, name, each.model.inputs)
-            made[name] = _with_callees(Pipeline(each, files[name], steps, inner), repository)
+            target = repository.target.release if repository.target else None
+            one = Pipeline(each, files[name], steps, inner, (), beside, target)
+            made[name] = _with_callees(one, repository)
         return made[name]
 
     return tuple(make(name) for name in good)
+
+
+def _nested(good: Mapping[str, Ensemble]) -> tuple[Model, ...]:
+    """The members of all, if one of them is a step of another."""
+    used = {one.name: one.member for each in good.values() for one in each.steps}
+    if used.keys().isdisjoint(good):
+        return ()
+    return tuple(each for name, each in used.items() if each is not None and name not in good)
 
 
 def _with_callees(pipeline: Pipeline, repository: Repository) -> Pipeline:

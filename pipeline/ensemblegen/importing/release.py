@@ -18,7 +18,7 @@ def of(models: Iterable[Model]) -> str:
         for way, since in FIELDS_SINCE.items()
         if any(_holds(message, way.split(".")) for message in messages)
     ]
-    return max(DEFAULT, *needed)  # `YY.MM` sorts as it is
+    return max([DEFAULT, *needed])  # `YY.MM` sorts as it is
 
 
 def _holds(message: Message, way: Sequence[str]) -> bool:

@@ -13,8 +13,10 @@ from ensemblegen.importing import text
 from ensemblegen.importing.pipelines import Pipeline, Where
 from ensemblegen.importing.verify import verify
 from ensemblegen.importing.write import MODELS, Output, write
+from ensemblegen.members.backend import LOST, left_out, lost_of
 from ensemblegen.repository import discover
 from ensemblegen.repository.model import Model, Repository
+from ensemblegen.targets import Target
 from ensemblegen.words import literal
 
 
@@ -30,6 +32,8 @@ class Options:
     every: bool = False
     """Take along the models that are in no ensemble."""
     force: bool = False
+    target: Target | None = None
+    """The Triton release; without it the oldest usual one that knows all fields."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,7 @@ def run(path: Path, options: Options) -> Imported:
 
     InputError where there is nothing to import, and where a file is in the way.
     """
-    repository = _repository(path)
+    repository = _repository(path, options.target)
     planned = stage.plan(repository, options.ensemble, every=options.every)
     verified = verify(planned.pipelines, repository)
     problems = [*planned.problems, *(one for each in verified.problems.values() for one in each)]
@@ -62,6 +66,7 @@ def run(path: Path, options: Options) -> Imported:
     )
     if good:
         write(_output(good, options), force=options.force)
+    problems += _left_behind(good)
     return Imported(repository, good, verified.equal, in_order(problems))
 
 
@@ -72,8 +77,8 @@ def where(options: Options) -> Where:
     return lambda model: _relative(model, options.output)
 
 
-def _repository(path: Path) -> Repository:
-    plain = [each for each in discover.read(path) if each.alternate is None]
+def _repository(path: Path, target: Target | None) -> Repository:
+    plain = [each for each in discover.read(path, target) if each.alternate is None]
     several = [
         each for each in plain if any(not one.model.context for one in each.ensembles.values())
     ]
@@ -97,6 +102,14 @@ def _output(pipelines: tuple[Pipeline, ...], options: Options) -> Output:
         return Output(options.output, texts)
     whole = frozenset(model.name for each in pipelines for model in each.models)
     return Output(options.output, texts, dict(_copies(pipelines)), whole)
+
+
+def _left_behind(pipelines: tuple[Pipeline, ...]) -> Iterator[Problem]:
+    for model in dict(_copies(pipelines)).values():
+        lost = tuple(lost_of(model.folder)) if model.folder is not None else ()
+        if lost:
+            span = model.config.span(()) if model.config is not None else None
+            yield Problem("E639", left_out(str(model.folder), lost), span, LOST)
 
 
 def _copies(pipelines: tuple[Pipeline, ...]) -> Iterator[tuple[str, Model]]:

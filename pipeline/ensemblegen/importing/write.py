@@ -58,10 +58,19 @@ def _in_the_way(output: Output, *, force: bool) -> Iterator[Problem]:
         if model.folder is not None and inside.is_relative_to(model.folder.resolve()):
             message = f"{output.folder} lies in the folder of '{model.name}'"
             yield Problem("E638", message, hint="choose another folder with --output")
+        place = output.folder / MODELS / model.name
+        if model.folder is not None and _over(place.resolve(), model.folder.resolve()):
+            message = f"{place} is where '{model.name}' itself lies"
+            yield Problem("E638", message, hint="choose another folder with --output")
     for place in output.places():
         if os.path.lexists(place) and not force:
             hint = "--force replaces it; --output DIR writes elsewhere"
             yield Problem("E638", f"{place} is there already", hint=hint)
+
+
+def _over(place: Path, folder: Path) -> bool:
+    """Whether what is put at `place` takes the place of `folder`."""
+    return place.exists() and folder.is_relative_to(place)
 
 
 def _fill(output: Output, staging: Path) -> None:
@@ -81,12 +90,22 @@ def _fill(output: Output, staging: Path) -> None:
 
 
 def _move(output: Output, staging: Path) -> None:
-    """Models first: a pipeline never stands there without them."""
-    for name in output.copies:
+    """Models first: a pipeline never stands there without them. All or nothing."""
+    moves = [(staging / MODELS / name, output.folder / MODELS / name) for name in output.copies]
+    moves += [(staging / name, output.folder / name) for name in output.texts]
+    if output.copies:
         (output.folder / MODELS).mkdir(exist_ok=True)
-        place = output.folder / MODELS / name
-        if os.path.lexists(place):
-            place.rename(staging / f"{name}.before")
-        (staging / MODELS / name).rename(place)
-    for name in output.texts:
-        (staging / name).replace(output.folder / name)
+    before = staging / "before"
+    before.mkdir()
+    done: list[tuple[Path, Path]] = []
+    try:
+        for number, (made, place) in enumerate(moves):
+            if os.path.lexists(place):
+                place.rename(before / str(number))
+                done.append((before / str(number), place))
+            made.rename(place)
+            done.append((place, made))
+    except BaseException:  # whatever ends it: what was there stands there again
+        for now, then in reversed(done):
+            now.rename(then)
+        raise

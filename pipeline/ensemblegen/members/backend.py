@@ -18,6 +18,7 @@ from ensemblegen.words import Dim, Element, Path, Place, TensorName, batching
 
 CONFIG = "config.pbtxt"
 _EMPTY = b"Nothing is needed here, but object stores and git drop empty folders.\n"
+LOST = "put the files there that these should be"
 _LEFT = frozenset({"__pycache__", ".git", ".DS_Store"})
 
 
@@ -98,7 +99,7 @@ class Backend(Kind):
         }
         lost = tuple(lost_of(folder))
         if lost:
-            site.problem("E639", left_out(step.folder, lost), "folder")
+            site.problem("E639", left_out(step.folder, lost), "folder", hint=LOST)
         return Signature(inputs, outputs, _Artifact(folder, dict(files_of(folder))))
 
     def backend_of(self, step: BackendSpec) -> str:

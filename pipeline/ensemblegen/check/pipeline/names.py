@@ -9,6 +9,7 @@ from pathlib import Path
 from ensemblegen.errors import Problem, Span, did_you_mean
 from ensemblegen.graph import Graph, Inner, Node
 from ensemblegen.members.backend import BackendSpec
+from ensemblegen.repository import discover
 
 
 def names(graph: Graph) -> Iterator[Problem]:
@@ -17,7 +18,7 @@ def names(graph: Graph) -> Iterator[Problem]:
     seen: dict[str, tuple[str, object]] = {}
     for name, owner, span, identity in _models(graph):
         first, other = seen.setdefault(name, (owner, identity))
-        if identity != other:
+        if not _same(identity, other):
             message = f"{owner} and {first} would both be the model '{name}'"
             yield Problem("E414", message, span, "give one of them another name with `model:`")
 
@@ -37,10 +38,15 @@ def _folders(graph: Graph) -> Iterator[Problem]:
     for at, path in graph.folders:
         if not path.is_dir():
             yield Problem("E401", f"there is no folder {path}", graph.document.span(at), hint)
-        elif at[0] == "models" and not (path / "config.pbtxt").is_file():
-            message = f"{path} has no config.pbtxt"
-            words = "a model that is not written here needs one"
+        elif at[0] == "models" and not _serves(path):
+            message = f"{path} has neither config.pbtxt nor a version"
+            words = "a model that is not written here needs one of them"
             yield Problem("E401", message, graph.document.span(at), words)
+
+
+def _serves(folder: Path) -> bool:
+    """Whether it may be a model: the server completes what has no config."""
+    return (folder / "config.pbtxt").is_file() or bool(discover.versions(folder))
 
 
 def _models(graph: Graph) -> Iterator[tuple[str, str, Span, object]]:
@@ -61,7 +67,14 @@ def _models(graph: Graph) -> Iterator[tuple[str, str, Span, object]]:
     for at, path in graph.folders:
         if at[0] == "models":
             name = Path(os.path.abspath(path)).name  # noqa: PTH100 - a link has a name of its own
-            yield name, f"folder {path}", graph.document.span(at), path.resolve()
+            yield name, f"folder {path}", graph.document.span(at), (path.resolve(),)
+
+
+def _same(one: object, other: object) -> bool:
+    """Whether both are one model. A whole folder is what any step makes of it."""
+    if isinstance(one, tuple) and isinstance(other, tuple) and 1 in (len(one), len(other)):
+        return bool(one[0] == other[0])
+    return one == other
 
 
 def _made_of(graph: Graph, node: Node) -> object:
