@@ -26,14 +26,22 @@ VALUES: list[Any] = [
     None, True, 0, -1, 2, 2**40, 10**30, "a\0b", "x" * 300, 0.5,
     float("nan"), "", "x", "a.y", "a.", ".", "..", "é", [], {},
     [1], {"a": 1}, {"dtype": "fp32", "shape": [1]}, "fp32", "string", ["n"], "${HOME}", "~", "/",
-    "steps/echo.py", "artifacts/forest.tl", "artifacts/two.pt", "steps",
+    "steps/echo.py", "artifacts/forest.tl", "artifacts/two.pt", "steps", "models/taken", "auto",
+    "E216-pipeline.yaml", {"from": "x", "dtype": "fp32", "shape": [1], "optional": True},
+]  # fmt: skip
+
+WORDS = [
+    "x", "a", "y", "python", "fil", "backend", "reuse", "ensemble", "folder", "model", "models",
+    "tensors", "config", "version", "gpus", "device", "zz",
 ]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory, artifacts: Path) -> Path:
     folder = tmp_path_factory.mktemp("fuzz")
-    (folder / "steps").symlink_to(PROBLEMS / "steps")
+    for each in PROBLEMS.iterdir():
+        if each.is_dir() and not each.suffix:
+            (folder / each.name).symlink_to(each)
     (folder / "artifacts").symlink_to(artifacts)
     return folder
 
@@ -57,7 +65,7 @@ def pipelines(draw: st.DrawFn) -> Any:
             else:
                 del here[key]
                 if action == "rename" and isinstance(here, dict):
-                    here[draw(st.sampled_from(["x", "a", "y", "python", "fil", "zz"]))] = value
+                    here[draw(st.sampled_from(WORDS))] = value
             break
     return data
 

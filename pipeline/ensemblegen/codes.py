@@ -136,6 +136,7 @@ CODES = {
     "E439": Code("a metric tag ends the server"),
     "E440": Code("no backend can be told"),
     "E441": Code("an empty list of repository agents ends the server"),
+    "E442": Code("batch_input or batch_output does not fit the model"),
     "E450": Code("the model's file is not here", "warning"),
     "E451": Code("the model's weights are not here", "info"),
     "E452": Code("the source of a Python model is missing"),

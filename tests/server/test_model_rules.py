@@ -61,6 +61,7 @@ def test_case(case: Case, server: Server) -> None:
         Case("round(1)", "E507"),
         Case("later", "E616", folders=("1", "2_old")),
         Case("enormous", "E616", folders=("1", "99999999999999999999")),
+        Case("cut", "E442", more='batch_output { source_input: "X" }'),
         Case("tagged", "E439", more='metric_tags { key: "a-b" value: "c" }'),
     ],
     ids=lambda case: case.name,

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from ensemblegen.check.repository import layout
 from ensemblegen.check.repository.agents import agents
+from ensemblegen.check.repository.batch_io import batch_io
 from ensemblegen.check.repository.batching import batching
 from ensemblegen.check.repository.caching import caching, labels
 from ensemblegen.check.repository.decoupled import decoupled
@@ -60,6 +61,7 @@ RULES: tuple[Rule, ...] = (
     pairs,
     tensors,
     dynamic,
+    batch_io,
     sequences,
     instances,
     environment,

@@ -41,7 +41,7 @@ def _written(ensemble: Ensemble) -> Iterator[Problem]:
             use = uses[0]
             message = (
                 f"{_end(ensemble, use)} writes '{tensor}', an input of '{ensemble.name}': "
-                "the steps that read it would run without end"
+                "the steps that read it would run again, in a ring without end"
             )
             hint = f"give what it writes a name of its own, for example {tensor}_out"
             yield Problem("E219", message, config.span(use.at), hint)
