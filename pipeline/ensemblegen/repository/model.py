@@ -175,8 +175,13 @@ class Model:
 
     @cached_property
     def has_files(self) -> bool:
-        """Whether version folders hold anything: else other files may not be here either."""
-        return any(name[0] != "." for names in self.version_files.values() for name in names)
+        """Whether version folders hold anything: else other files may not be here either.
+
+        An ensemble's are empty by nature.
+        """
+        return (self.is_ensemble and bool(self.versions)) or any(
+            name[0] != "." for names in self.version_files.values() for name in names
+        )
 
     def _listed(self, name: str) -> list[tuple[str, bool]]:
         if self.folder is None:

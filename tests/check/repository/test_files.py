@@ -50,3 +50,22 @@ def test_files(
 def test_a_config_alone_has_no_files(tmp_path: Path) -> None:
     write(tmp_path / "model", config("python", X, Y), {})
     assert codes(tmp_path / "model" / "config.pbtxt") == []
+
+
+def test_an_ensemble_without_its_labels(tmp_path: Path) -> None:
+    """Its version folder holds nothing by nature, and says nothing of what else is missing."""
+    model, ensemble = tmp_path / "m", tmp_path / "e"
+    for folder in (model, ensemble):
+        (folder / "1").mkdir(parents=True)
+        (folder / "1" / ".keep").touch()
+    ports = 'input { name: "X" data_type: TYPE_FP32 dims: 1 }\n'
+    (model / "config.pbtxt").write_text(
+        f'backend: "onnxruntime"\n{ports}output {{ name: "Y" data_type: TYPE_FP32 dims: 1 }}\n'
+    )
+    (ensemble / "config.pbtxt").write_text(
+        f'platform: "ensemble"\n{ports}'
+        'output { name: "Y" data_type: TYPE_FP32 dims: 1 label_filename: "labels.txt" }\n'
+        'ensemble_scheduling { step { model_name: "m" model_version: -1\n'
+        'input_map { key: "X" value: "X" } output_map { key: "Y" value: "Y" } } }\n'
+    )
+    assert "E426" in codes(tmp_path)
