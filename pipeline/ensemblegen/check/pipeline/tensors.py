@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ensemblegen.errors import Problem
-from ensemblegen.graph import Edge, Graph, Node
+from ensemblegen.graph import Edge, Graph, Node, Source
 from ensemblegen.types import DType, Tensor, compatible, shape_text
 
 
@@ -18,6 +18,7 @@ def tensors(graph: Graph) -> Iterator[Problem]:
             yield from _agreement(edge, edge.tensor, edge.port.tensor)
         yield from _carried(edge, edge.tensor)
     yield from _outputs(graph)
+    yield from _untyped(graph)
     for conflict in graph.sizes.conflicts:
         message = (
             f"axis {conflict.axis} of '{conflict.source}' cannot be {conflict.wanted} for "
@@ -64,6 +65,29 @@ def _outputs(graph: Graph) -> Iterator[Problem]:
                 message = f"{_steps(node)} cannot give {dtype}"
                 span = graph.document.span(("steps", node.name, "outputs", name, "dtype"))
                 yield Problem("E405", message, span, _carries(node, "give"))
+
+
+def _untyped(graph: Graph) -> Iterator[Problem]:
+    """A whole model's config may leave types to its backend; whoever uses the tensor may not."""
+    for export in graph.exports:
+        if export.tensor is None and _is_untyped(graph, export.source):
+            message = f"the type of '{export.source}' is not known, which '{export.name}' gives"
+            hint = f"write {export.name}: {{from: {export.source}, dtype: fp32, shape: [4]}}, say"
+            yield Problem("E305", message, export.span, hint)
+    for edge in graph.edges():
+        known = edge.node.kind.verbatim or edge.port is None or edge.port.tensor is not None
+        if not known and _is_untyped(graph, edge.link.source):
+            message = (
+                f"the type of '{edge.link.source}' is not known, which '{edge.node.name}' takes"
+            )
+            hint = f"write dtype and shape of that output of '{edge.link.source.step}'"
+            yield Problem("E305", message, edge.link.span, hint)
+
+
+def _is_untyped(graph: Graph, source: Source) -> bool:
+    node = graph.nodes.get(source.step or "")
+    offered = node.signature.outputs if node and node.signature else {}
+    return source.tensor in offered and offered[source.tensor].tensor is None
 
 
 def _steps(node: Node) -> str:
