@@ -56,7 +56,10 @@ def expanded(text: str) -> str:
             )
         return found
 
-    return re.sub(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)\}", value, text)
+    whole = re.sub(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)\}", value, text)
+    if "\0" in whole:
+        raise PydanticCustomError("text", "must be a path, which holds no NUL character")
+    return whole
 
 
 def literal(text: str) -> str:
