@@ -10,10 +10,11 @@ ARTIFACTS   = $(READABILITY)/artifacts/metrics.json
 REPOSITORY  = build/repository
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo train compile test check format bench clean
+.PHONY: help setup demo demo-env train compile test check format bench clean
 
 help:
 	@echo "make demo    train small readability models, compile, serve on the embedded Triton, score"
+	@echo "make demo-env the same, its Python steps in a conda-pack environment of their own"
 	@echo "make test    linters, types and every test, on a real Triton where one is needed"
 	@echo "make check   linters and types alone"
 	@echo "make bench   how fast compiling and serving are, as ratios"
@@ -42,6 +43,9 @@ compile: $(ARTIFACTS)
 
 demo: $(VENV)/.demo compile
 	$(BIN)/ensemblegen infer $(REPOSITORY) --file $(READABILITY)/demo.jsonl
+
+demo-env: $(ARTIFACTS) setup
+	$(BIN)/python $(READABILITY)/demo_env.py
 
 check: setup
 	$(BIN)/ruff check .

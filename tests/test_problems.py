@@ -44,6 +44,7 @@ def test_problem(
     case: str,
     bench: Path,
     update_golden: bool,
+    tmp_path: Path,
     request: pytest.FixtureRequest,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -52,6 +53,9 @@ def test_problem(
     if name.endswith(NEEDS_MODELS) or any(map(Path.is_symlink, (bench / name).rglob("*"))):
         request.getfixturevalue("models")
     monkeypatch.chdir(bench)
+    monkeypatch.setenv("ENSEMBLEGEN_CACHE", str(tmp_path))
+    for variable in ("ENSEMBLEGEN_CONDA", "ENSEMBLEGEN_STUBS"):
+        monkeypatch.delenv(variable, raising=False)
     commands = name.endswith(".cmd")
     lines = (bench / name).read_text().splitlines() if commands else [f"check {name}"]
     for line in lines[:-1]:

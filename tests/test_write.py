@@ -139,7 +139,7 @@ def test_artifacts_are_not_copied(tmp_path: Path) -> None:
 
 
 def _reflinks(folder: Path) -> bool:
-    from ensemblegen.emit.write import _clone
+    from ensemblegen.content import _clone
 
     (folder / "probe").write_bytes(b"x")
     return _clone(folder / "probe", folder / "probe2")

@@ -6,6 +6,7 @@ above it up to the project's root, then among those that come with ensemblegen.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,10 +14,18 @@ _HERE = Path(__file__).resolve().parent
 ROOT = _HERE / "_builtin" if (_HERE / "_builtin").is_dir() else _HERE.parent.parent
 """What holds the built-in `python_models/` and `conda/`, in a wheel and in a checkout."""
 
+FIRST = "ENSEMBLEGEN_CONDA"
+"""The environment variable that names a folder to look into before `conda/`: for mirrors, and for
+machines that reach no channel.
+"""
+
 _PROJECT_MARKS = (".git", "pyproject.toml")
 
 
 def _shelves(shelf: str, start: Path) -> Iterator[Path]:
+    first = os.environ.get(FIRST) if shelf == "conda" else None
+    if first:
+        yield Path(first)
     folder = start.resolve()
     for place in (folder, *folder.parents):
         if (place / shelf).is_dir():
@@ -46,8 +55,11 @@ def step_names(start: Path) -> list[str]:
 
 
 def find_environment(name: str, start: Path) -> Path | None:
-    """The conda environment file `conda/<name>.yaml`."""
+    """The conda environment file `conda/<name>.yaml`, or what lies at the path `name`."""
     try:
+        direct = start / name
+        if ("/" in name or "." in name) and (direct.is_file() or direct.is_dir()):
+            return direct
         files = (shelf / f"{name}.yaml" for shelf in _shelves("conda", start))
         return next((file for file in files if file.is_file()), None)
     except (OSError, ValueError):

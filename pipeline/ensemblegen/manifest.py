@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,22 @@ class ManifestModel:
     origin: str = ""
     environment: str | None = None
     """The environment of conda/ that a Python step asks for."""
+    execution: str | None = None
+    """The key of the environment that it runs in, where one was placed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestEnvironment:
+    """An archive that models run in; `path` is relative to the repository's parent folder, or None
+    where each model has its own copy.
+    """
+
+    key: str
+    name: str
+    python: str
+    sha256: str
+    size: int
+    path: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +73,7 @@ class Manifest:
     outputs: tuple[ManifestTensor, ...]
     models: tuple[ManifestModel, ...] = ()
     files: dict[str, ManifestFile] = field(default_factory=dict)
+    environments: tuple[ManifestEnvironment, ...] = ()
 
 
 def read(repository: Path) -> Manifest:
@@ -82,6 +99,7 @@ def from_json(data: Any, where: str = NAME) -> Manifest:
 
 
 def to_json(manifest: Manifest) -> dict[str, Any]:
+    environments = [asdict(each) for each in manifest.environments]
     return {
         "ensemblegen": manifest.ensemblegen,
         "pipeline": manifest.pipeline,
@@ -92,6 +110,7 @@ def to_json(manifest: Manifest) -> dict[str, Any]:
         "inputs": [_tensor_json(tensor) for tensor in manifest.inputs],
         "outputs": [_tensor_json(tensor) for tensor in manifest.outputs],
         "models": [_model_json(model) for model in manifest.models],
+        **({"environments": environments} if environments else {}),
         "files": {
             name: {"sha256": file.sha256, "size": file.size}
             for name, file in sorted(manifest.files.items())
@@ -111,6 +130,8 @@ def _model_json(model: ManifestModel) -> dict[str, Any]:
     }
     if model.environment is not None:
         written["environment"] = model.environment
+    if model.execution is not None:
+        written["execution"] = model.execution
     return written
 
 
@@ -140,6 +161,7 @@ def _manifest(data: Any) -> Manifest:
             str(name): ManifestFile(str(file["sha256"]), int(file["size"]))
             for name, file in data.get("files", {}).items()
         },
+        environments=tuple(ManifestEnvironment(**each) for each in data.get("environments", ())),
     )
 
 
@@ -169,6 +191,7 @@ def _model(data: Any) -> ManifestModel:
         instances=int(data.get("instances", 1)),
         origin=str(data.get("origin", "")),
         environment=data.get("environment"),
+        execution=data.get("execution"),
     )
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ensemblegen.environments.execution import Where
 from ensemblegen.errors import Problem
 from ensemblegen.graph import Export, Graph, Node, Source
 from ensemblegen.members import Member, MemberTensor, Port
@@ -69,6 +70,7 @@ class Plan:
     """Models that go into the repository as they are."""
     inner: tuple[Plan, ...] = ()
     """Pipelines that are steps of this one."""
+    environment_placement: Where = "beside"
     warnings: tuple[Problem, ...] = ()
     """What will surprise, though it works."""
 
@@ -116,6 +118,7 @@ def make(
         folder=here / pipeline.folder if pipeline.folder else None,
         folders=tuple(here / each for each in pipeline.models),
         inner=inner,
+        environment_placement=pipeline.environment_placement,
         warnings=warnings,
     )
 
@@ -167,7 +170,7 @@ def _member(graph: Graph, pipeline: PipelineSpec, node: Node) -> Member:
         instances={"cpu": step.instances.cpu, "gpu": step.instances.gpu, "auto": 0},
         batching=step.dynamic_batching if size > 0 else None,
         gpus=tuple(pipeline.gpus),
-        environment=node.kind.environment(signature),
+        environments=node.kind.environments(signature),
         numpy2=Target(pipeline.target).numpy2,
         artifact=signature.artifact,
         config=step.config,

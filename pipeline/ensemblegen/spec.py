@@ -44,6 +44,7 @@ from ensemblegen.words import (
     batching,
     from_,
     instance_counts,
+    per_device,
 )
 
 
@@ -108,6 +109,10 @@ class PerDevice(Node):
 
     def get(self, device: Device) -> str | None:
         return self.cpu if device == "cpu" else self.gpu
+
+
+EnvironmentWord = Annotated[PerDevice, BeforeValidator(per_device)]
+"""A name of conda/, or a path: one for both devices or one for each."""
 
 
 class Instances(Node):
@@ -187,7 +192,13 @@ class PipelineSpec(Node):
         "none means one instance on each.",
     )
     profiles: dict[Name, dict[str, Device]] = Field(default_factory=dict)
-    environment: Word | None = None
+    environment: EnvironmentWord | None = None
+    environment_placement: Literal["beside", "embed", "directory", "none"] = Field(
+        "beside",
+        description="Where environments go: beside the repository in envs/; embed: into each "
+        "model's folder, for object stores; directory: beside it, unpacked; none: steps run in "
+        "the server's own Python.",
+    )
     examples: list[Example] = Field(default_factory=list)
     folder: Path | None = Field(
         None, description="A folder whose files go beside the ensemble's config: labels, versions."

@@ -1,8 +1,9 @@
 """What differs between Triton releases, as data.
 
 Sources: the container release notes and the backends' own build files
-(fil_backend `cmake/thirdparty/get_treelite.cmake`, python_backend's pybind11 version,
-common `protobuf/model_config.proto`).
+(fil_backend `cmake/thirdparty/get_treelite.cmake`, python_backend's pybind11 version and
+`ParseActivationScript`, common `protobuf/model_config.proto`; Python, glibc and CUDA from the
+framework support matrix).
 """
 
 from __future__ import annotations
@@ -35,6 +36,23 @@ TREELITE = (
 """The Treelite in the FIL backend, by the first release that has it. All of these read checkpoints
 of Treelite 3.9 and 4, and XGBoost's JSON from 1.7 on (fil_backend docs)."""
 
+PYTHON = (("24.03", "3.10"), ("24.11", "3.12"))
+"""The Python of the image, to which its stub is linked: Ubuntu 22.04's, then 24.04's."""
+
+GLIBC = (("24.03", "2.35"), ("24.11", "2.39"))
+LIBSTDCXX = (("24.03", "12"), ("24.11", "13"))
+"""The oldest libstdc++ that the stub runs with; an environment's own comes before the image's."""
+
+CUDA = (
+    ("24.03", "12.4"),
+    ("24.06", "12.5"),
+    ("24.08", "12.6"),
+    ("25.01", "12.8"),
+    ("25.04", "12.9"),
+    ("25.08", "13.0"),
+    ("25.12", "13.1"),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -63,11 +81,37 @@ class Target:
     @property
     def treelite(self) -> str:
         """The version of Treelite in the FIL backend."""
-        return [version for since, version in TREELITE if self.has(since)][-1]
+        return self._of(TREELITE)
+
+    @property
+    def python(self) -> str:
+        """`3.10`: the minor version of the image's Python."""
+        return self._of(PYTHON)
+
+    @property
+    def glibc(self) -> str:
+        return self._of(GLIBC)
+
+    @property
+    def libstdcxx(self) -> str:
+        return self._of(LIBSTDCXX)
+
+    @property
+    def cuda(self) -> str:
+        """The CUDA of the image, which any driver that it starts with can run."""
+        return self._of(CUDA)
+
+    @property
+    def sources_activate(self) -> bool:
+        """Whether Triton runs bin/activate; from 25.08 it sets the variables itself."""
+        return not self.has("25.08")
 
     @property
     def xgboost_ubj(self) -> bool:
         return self.has("24.10")
+
+    def _of(self, table: tuple[tuple[str, str], ...]) -> str:
+        return [value for since, value in table if self.has(since)][-1]
 
 
 def _parse(release: str) -> tuple[int, int]:

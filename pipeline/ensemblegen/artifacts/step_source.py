@@ -18,8 +18,8 @@ from ensemblegen.artifacts.stamp import stamped
 from ensemblegen.errors import InputError, Span, did_you_mean
 from ensemblegen.form import problems_of
 from ensemblegen.source import Document
-from ensemblegen.spec import InputSpec, Node, PerDevice, TensorSpec
-from ensemblegen.words import Device, Name, Pad, Word, per_device
+from ensemblegen.spec import EnvironmentWord, InputSpec, Node, PerDevice, TensorSpec
+from ensemblegen.words import Device, Name, Pad, per_device
 
 Arrays = Literal["numpy", "cupy", "torch"]
 
@@ -54,7 +54,7 @@ class StepFile(Node):
     arrays: ArraysWord | None = None
     parameters: dict[str, Any] = Field(default_factory=dict)
     assets: list[str] = Field(default_factory=list)
-    environment: Word | None = None
+    environment: EnvironmentWord | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from ensemblegen.cli import (
     check,
     compile,
     doctor,
+    env,
     explain,
     import_,
     infer,
@@ -56,6 +57,7 @@ app = typer.Typer(
 )
 for _command in COMMANDS:
     app.command(_command.__name__.rstrip("_"), no_args_is_help=False)(_command)
+app.add_typer(env.app, name="env")
 
 
 def _version(wanted: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,6 +15,16 @@ if TYPE_CHECKING:
     from ensemblegen.emit.write import Changes
     from ensemblegen.errors import Problem
     from ensemblegen.plan import Plan
+
+Where = Literal["beside", "embed", "directory", "none"]
+EnvironmentsOption = Annotated[
+    Where | None,
+    typer.Option(
+        "--environments",
+        help="Where environments go, whatever the file says: envs/ beside the repository, embedded "
+        "in each model, as a directory, or none.",
+    ),
+]
 
 
 def compile(
@@ -33,6 +44,7 @@ def compile(
     profile: Annotated[
         str | None, typer.Option(help="Place the steps as a profile of the file says.")
     ] = None,
+    environments: EnvironmentsOption = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would change; write nothing.")
     ] = False,
@@ -46,6 +58,7 @@ def compile(
     Example: ensemblegen compile pipeline.yaml -o build/repository --device gpu
     """
     from ensemblegen.compile import make_plan
+    from ensemblegen.emit import beside
     from ensemblegen.emit.files import files
     from ensemblegen.emit.write import compare, write
     from ensemblegen.errors import InputError
@@ -55,11 +68,18 @@ def compile(
     gc.disable()
     if device is not None and profile is not None:
         raise typer.BadParameter("--device and --profile exclude each other")
-    plan = make_plan(pipeline, Choice(device, profile))
+    plan = fitted(make_plan(pipeline, Choice(device, profile)), environments)
     target = output or pipeline.parent / "build" / "repository"
-    made = files(plan)
+    made, archives = files(plan), beside.of(plan)
     looking = dry_run or check
-    changes = compare(made, target, thorough=check) if looking else write(made, target)
+    if looking:
+        changes = compare(made, target, thorough=check)
+        placed = beside.missing(archives, target, thorough=check)
+    else:
+        # Archives first: a repository never stands there without them.
+        placed = beside.put(archives, target)
+        changes = write(made, target)
+    changes = replace(changes, added=(*changes.added, *(f"../{path}" for path in placed)))
     stale = _stale(pipeline, target) if check and changes else ()
     if format is Format.json:
         print_json(_json(plan, target, changes, stale))
@@ -70,6 +90,16 @@ def compile(
     _show(plan, target, changes, written=not looking)
     if stale:
         raise InputError(stale)
+
+
+def fitted(plan: Plan, where: Where | None) -> Plan:
+    """The plan with the environments of its steps; without any, nothing of theirs is loaded."""
+    if not any(member.environments for each in plan.all() for member in each.members):
+        return plan
+    from ensemblegen.environments.store import Store
+    from ensemblegen.outfit import outfit
+
+    return outfit(plan, Store(), where)
 
 
 def _stale(pipeline: Path, target: Path) -> tuple[Problem, ...]:

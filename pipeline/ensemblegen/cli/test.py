@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from ensemblegen.cli.compile import EnvironmentsOption, fitted
 from ensemblegen.cli.render import Format, console, print_json
 from ensemblegen.cli.serve import EngineOption, LogOption, ServerOption, TimeoutOption, started
 from ensemblegen.engine.locate import Choice as EngineChoice
@@ -23,6 +24,7 @@ def test(
         Literal["cpu", "gpu"] | None, typer.Option(help="Place every step on this device.")
     ] = None,
     profile: Annotated[str | None, typer.Option(help="Place the steps by this profile.")] = None,
+    environments: EnvironmentsOption = None,
     engine: EngineOption = EngineChoice.auto,
     server: ServerOption = None,
     timeout: TimeoutOption = 300.0,
@@ -34,13 +36,14 @@ def test(
     Example: ensemblegen test pipeline.yaml
     """
     from ensemblegen.compile import make_plan
+    from ensemblegen.emit import beside
     from ensemblegen.emit.files import files
     from ensemblegen.emit.write import write
     from ensemblegen.engine.server import Options
     from ensemblegen.errors import InputError, Problem
     from ensemblegen.placement import Choice
 
-    plan = make_plan(pipeline, Choice(device, profile))
+    plan = fitted(make_plan(pipeline, Choice(device, profile)), environments)
     if not plan.examples:
         hint = "add `examples: [{name: first, inputs: {...}, expect: {OUTPUT: {value: 1}}}]`"
         raise InputError([Problem("E214", f"{pipeline} has no examples to test", hint=hint)])
@@ -49,6 +52,7 @@ def test(
     )
     with tempfile.TemporaryDirectory(prefix="ensemblegen-") as folder:
         repository = Path(folder) / "repository"
+        beside.put(beside.of(plan), repository)
         write(files(plan), repository)
         outcomes = _run(plan, repository, options)
     if format is Format.json:

@@ -12,11 +12,19 @@ from pathlib import Path
 from ensemblegen import __version__, json_text, manifest
 from ensemblegen.content import Content, Linked, sha256, size
 from ensemblegen.emit import config
-from ensemblegen.manifest import Manifest, ManifestFile, ManifestModel, ManifestTensor
+from ensemblegen.environments.declared import Declared
+from ensemblegen.manifest import (
+    Manifest,
+    ManifestEnvironment,
+    ManifestFile,
+    ManifestModel,
+    ManifestTensor,
+)
 from ensemblegen.members import Member
 from ensemblegen.members.backend import files_of, kept, name_of
 from ensemblegen.pbtxt import printer
 from ensemblegen.plan import Interface, Plan
+from ensemblegen.words import Place
 
 _ENSEMBLE_VERSION = (
     b"An ensemble has no files of its own, but Triton wants a version folder, and object stores\n"
@@ -107,6 +115,7 @@ def _manifest(plan: Plan, made: dict[str, Content]) -> Manifest:
         outputs=tuple(_tensor(each) for each in plan.outputs),
         models=tuple(_models(plan)),
         files={path: described[content] for path, content in made.items()},
+        environments=tuple(_environments(plan)),
     )
 
 
@@ -128,6 +137,25 @@ def _models(plan: Plan) -> Iterator[ManifestModel]:
     yield from found.values()
 
 
+def _environments(plan: Plan) -> Iterator[ManifestEnvironment]:
+    found = {
+        each.entry.key: each
+        for one in plan.all()
+        for member in one.members
+        for each in member.executions.values()
+    }
+    for key, each in sorted(found.items()):
+        path = each.beside if each.place != "embed" else None
+        entry = each.entry
+        yield ManifestEnvironment(key, each.name, entry.python, entry.sha256, entry.size, path)
+
+
+def _declared(member: Member, device: Place) -> Declared | None:
+    """What it declares to run in, on `device` or else anywhere."""
+    found = {str(name): each for name, each in member.environments.items()}
+    return found.get(device) or next(iter(found.values()), None)
+
+
 def _model(plan: Plan, member: Member) -> ManifestModel:
     device = plan.devices[member.step]
     return ManifestModel(
@@ -138,5 +166,6 @@ def _model(plan: Plan, member: Member) -> ManifestModel:
         device=device,
         instances=member.instances[device],
         origin=member.origin,
-        environment=member.environment,
+        environment=declared.name if (declared := _declared(member, device)) else None,
+        execution=member.executions[device].entry.key if device in member.executions else None,
     )

@@ -19,13 +19,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ensemblegen.content import Content, Linked, size
+from ensemblegen.content import Content, Linked, link, size, take
 from ensemblegen.errors import InputError, MachineError, Problem
 from ensemblegen.manifest import NAME, Manifest, read
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
-_FICLONE = 0x40049409
 _WRITERS = 4
 
 
@@ -73,7 +72,7 @@ def write(files: Mapping[str, Content], repository: Path) -> Changes:
     target = repository.resolve()  # a link to a folder stays a link
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with _lock(target.parent):
+        with locked(target.parent):
             _sweep(target)
             changes = compare(files, repository)
             if changes:
@@ -81,10 +80,10 @@ def write(files: Mapping[str, Content], repository: Path) -> Changes:
             return changes
     except OSError as error:
         message = f"cannot write {repository}: {error.strerror or error}"
-        raise MachineError(message, _remedy(error)) from error
+        raise MachineError(message, remedy(error)) from error
 
 
-def _remedy(error: OSError) -> str | None:
+def remedy(error: OSError) -> str | None:
     return {
         errno.ENOSPC: "free some disk space; the old repository is as it was",
         errno.EACCES: "choose a folder that you may write to, with --output",
@@ -196,7 +195,7 @@ class _Builder:
         if path in self.unchanged and self._link(f"{self.target}/{path}", path):
             return
         if isinstance(content, Linked):
-            _take(content.path, f"{self.staging}/{path}")
+            take(content, Path(self.staging, path))
             return
         # Every Python step carries the same runtime: one file on the disk serves them all.
         twin = self.written.get(content)
@@ -215,7 +214,7 @@ class _Builder:
             os.close(descriptor)
 
     def _link(self, source: str, path: str) -> bool:
-        return _link(source, path, self.root)
+        return link(source, path, self.root)
 
 
 def _folders(path: str) -> Iterator[str]:
@@ -224,36 +223,6 @@ def _folders(path: str) -> Iterator[str]:
     while end >= 0:
         yield path[:end]
         end = path.find("/", end + 1)
-
-
-def _take(artifact: Path, place: str) -> None:
-    """An artifact by the cheapest way there is: shared blocks, a second name, a copy."""
-    if not (_clone(artifact, Path(place)) or _link(str(artifact.resolve()), place)):
-        shutil.copyfile(artifact, place)
-
-
-def _link(source: str, path: str, root: int | None = None) -> bool:
-    """Give the file at `source` a second name; relative paths are below the open folder `root`."""
-    try:
-        os.link(source, path, src_dir_fd=root, dst_dir_fd=root)
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise
-        return False
-    return True
-
-
-def _clone(source: Path, path: Path) -> bool:
-    """A copy that shares its blocks until one side is written, where the file system can."""
-    try:
-        with source.open("rb") as there, path.open("xb") as here:
-            fcntl.ioctl(here.fileno(), _FICLONE, there.fileno())
-    except OSError as error:
-        path.unlink(missing_ok=True)
-        if error.errno == errno.ENOSPC:
-            raise
-        return False
-    return True
 
 
 def _swap(staging: Path, target: Path) -> None:
@@ -282,7 +251,7 @@ def _exchange(one: Path, other: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _lock(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """One writer at a time below `folder`; the kernel lets go of the lock when we die."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:

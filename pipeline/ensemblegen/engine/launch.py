@@ -11,6 +11,7 @@ from ensemblegen.engine import embedded, machine
 from ensemblegen.engine.locate import Choice, Engine
 from ensemblegen.engine.ports import Ports
 from ensemblegen.engine.repository import Repository
+from ensemblegen.environments.execution import FOLDER
 
 EXIT_TIMEOUT = 5
 _GRACE = 5.0
@@ -133,6 +134,7 @@ def _docker(engine: Engine, repository: Repository, ports: Ports, settings: Sett
         *(["--gpus=all"] if gpu else []),
         *(f"--publish={_bracketed(settings.host)}:{outer}:{inner}" for outer, inner in published),
         f"--mount=type=bind,source={repository.path},target=/models,readonly",
+        *_beside(repository),
         str(engine.image),
         "tritonserver",
         "--model-repository=/models",
@@ -143,6 +145,13 @@ def _docker(engine: Engine, repository: Repository, ports: Ports, settings: Sett
     # The client forwards signals to the container; if it is killed, the container would stay.
     after = [str(engine.program), "rm", "--force", name]
     return Launch(command, dict(os.environ), after, grace=EXIT_TIMEOUT + 3 * _GRACE)
+
+
+def _beside(repository: Repository) -> list[str]:
+    """Environments are found at `../../envs` of a model's folder, in a container as well."""
+    envs = repository.path.parent / FOLDER
+    named = any(f"/../../{FOLDER}/" in (model.environment or "") for model in repository.models)
+    return [f"--mount=type=bind,source={envs},target=/{FOLDER},readonly"] if named else []
 
 
 def _bracketed(host: str) -> str:

@@ -11,12 +11,24 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 
-from ensemblegen.engine import embedded, failure, guard, launch, locate, machine, probe, regions
+from ensemblegen import manifest
+from ensemblegen.engine import (
+    embedded,
+    failure,
+    guard,
+    launch,
+    locate,
+    machine,
+    overlay,
+    probe,
+    regions,
+)
 from ensemblegen.engine import repository as repositories
 from ensemblegen.engine.locate import Choice, Engine
 from ensemblegen.engine.log import Log, plain
 from ensemblegen.engine.ports import Ports, Wanted, choose
 from ensemblegen.engine.repository import Repository
+from ensemblegen.environments import placed
 from ensemblegen.errors import InputError, MachineError, Problem
 
 _PORT_TRIES = 5
@@ -87,6 +99,7 @@ class Server:
         """
         options = options or Options()
         read = repositories.read(repository, options.profile)
+        _require_archives(read.path)
         engine = locate.find(options.engine, options.server, options.target)
         require(engine, read)
         regions.sweep()
@@ -181,7 +194,7 @@ class Server:
         raise MachineError(f"another program took {taken} while the server started", "try again")
 
     def _spawn(self) -> None:
-        folder, link = _stub_safe(self.engine, self.repository)
+        folder, link = _served(self.engine, self.repository)
         settings = launch.Settings(self.options.host, self.options.profile, self.options.extra)
         launched = launch.prepare(self.engine, self.repository, folder, self.ports, settings)
         prefix = regions.new_prefix()
@@ -274,6 +287,16 @@ class Server:
         return f"[{self.host}]:{port}" if ":" in self.host else f"{self.host}:{port}"
 
 
+def _require_archives(repository: Path) -> None:
+    """InputError where an environment of a compiled repository is not there: Triton would poison
+    itself on half an archive.
+    """
+    if (repository / manifest.NAME).is_file():
+        problems = list(placed.missing(repository, manifest.read(repository)))
+        if problems:
+            raise InputError(problems)
+
+
 def require(engine: Engine, repository: Repository) -> None:
     """MachineError where `engine` cannot serve `repository` on this machine."""
     on_gpu = [model.name for model in repository.models if model.gpu]
@@ -293,8 +316,16 @@ def require(engine: Engine, repository: Repository) -> None:
             )
 
 
-def _stub_safe(engine: Engine, repository: Repository) -> tuple[Path, Path | None]:
-    """The repository's folder, through a link where its path would not survive Triton's shell."""
+def _served(engine: Engine, repository: Repository) -> tuple[Path, Path | None]:
+    """The folder to serve, and one that goes with the server.
+
+    Through a link where the repository's path would not survive Triton's shell, and through an
+    overlay where models need stubs that they do not bring.
+    """
+    stubs = overlay.lacking(engine, repository)
+    if stubs and embedded.safe_for_stub(repository.path):
+        folder = embedded.temporary_folder()
+        return overlay.make(repository, stubs, folder), folder
     if engine.kind is Choice.docker or embedded.safe_for_stub(repository.path):
         return repository.path, None
     archived = [model.name for model in repository.models if model.environment]

@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import Any, ClassVar, get_args
 
 from ensemblegen.content import Content
+from ensemblegen.environments.declared import Declared
+from ensemblegen.environments.execution import Execution
 from ensemblegen.errors import Problem
 from ensemblegen.places import At
 from ensemblegen.source import Document
 from ensemblegen.spec import DynamicBatching, PipelineSpec, StepSpec
 from ensemblegen.targets import Target
 from ensemblegen.types import DType, Shape, Tensor
-from ensemblegen.words import DEVICES, Place
+from ensemblegen.words import DEVICES, Device, Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,11 +134,14 @@ class Member:
     instances: Mapping[Place, int]
     batching: DynamicBatching | None
     gpus: tuple[int, ...]
-    environment: str | None
+    environments: Mapping[Device, Declared]
+    """What it declares to run in, by device."""
     numpy2: bool
     artifact: Any
     config: Mapping[str, Any]
     """The author's own ModelConfig fields."""
+    executions: Mapping[Place, Execution] = field(default_factory=dict)
+    """The environments that were built for it and placed, by device."""
 
 
 class Kind(ABC):
@@ -172,9 +177,9 @@ class Kind(ABC):
         """Where the step can run."""
         return DEVICES
 
-    def environment(self, signature: Signature) -> str | None:
-        """The execution environment that the step runs in, by its name in conda/."""
-        return None
+    def environments(self, signature: Signature) -> Mapping[Device, Declared]:
+        """The execution environment that the step runs in, by device."""
+        return {}
 
     def backend_of(self, step: Any) -> str:
         """`backend` of config.pbtxt."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path as FilePath
@@ -15,14 +15,17 @@ from ensemblegen import catalog, json_text
 from ensemblegen.artifacts.stamp import stamped
 from ensemblegen.artifacts.step_source import ArraysWord, Entry, StepSource
 from ensemblegen.content import Content, Linked
+from ensemblegen.environments.declared import Declared
+from ensemblegen.environments.demands import declared_at
+from ensemblegen.environments.execution import PARAMETER
 from ensemblegen.errors import Problem, did_you_mean
 from ensemblegen.members import implementation
 from ensemblegen.members.implementation import Implementation
 from ensemblegen.members.kind import Kind, Member, MemberTensor, Port, Signature, Site
-from ensemblegen.spec import StepSpec, TensorSpec
+from ensemblegen.spec import EnvironmentWord, StepSpec, TensorSpec
 from ensemblegen.targets import Target
 from ensemblegen.types import DType, Shape, Tensor, compatible
-from ensemblegen.words import DEVICES, Device, Path, Place, Word, expanded
+from ensemblegen.words import DEVICES, Device, Path, Place, expanded
 
 RUNTIME = FilePath(__file__).resolve().parent.parent / "runtime"
 
@@ -56,7 +59,7 @@ class PythonSpec(StepSpec):
     assets: Annotated[dict[str, Path], BeforeValidator(_by_name)] = Field(
         default_factory=dict, description="Files that the step finds in context.directory."
     )
-    environment: Word | None = None
+    environment: EnvironmentWord | None = None
     arrays: ArraysWord | None = None
     batching: Literal["concatenate", "per_request"] = "concatenate"
 
@@ -67,7 +70,7 @@ class _Artifact:
     parameters: dict[str, Any]
     assets: dict[str, FilePath]
     batching: str
-    environment: str | None
+    environments: dict[Device, Declared]
 
 
 class Python(Kind):
@@ -91,13 +94,13 @@ class Python(Kind):
         assets = _assets(step, described, site)
         inputs = _inputs(step, described, site)
         outputs = _outputs(step, described, site)
-        environment = _environment(step, described, site)
+        environments = _environments(step, described, site)
         if len(site.problems) > before:
             return None
         file = described.file if described else None
         defaults = file.parameters if file else {}
         artifact = _Artifact(
-            implementations, {**defaults, **step.parameters}, assets, step.batching, environment
+            implementations, {**defaults, **step.parameters}, assets, step.batching, environments
         )
         return Signature(inputs, outputs, artifact, _declared_twice(step, described, site))
 
@@ -105,16 +108,18 @@ class Python(Kind):
         implementations = signature.artifact.implementations
         return tuple(device for device in DEVICES if device in implementations)
 
-    def environment(self, signature: Signature) -> str | None:
+    def environments(self, signature: Signature) -> Mapping[Device, Declared]:
         artifact: _Artifact = signature.artifact
-        return artifact.environment
+        return artifact.environments
 
     def parameters(self, member: Member, device: Place, target: Target) -> dict[str, str]:
         artifact: _Artifact = member.artifact
-        if device != "gpu" or artifact.implementations[device].arrays == "numpy":
-            return {}
-        # Without this the backend copies every input to the host before the step sees it.
-        return {"FORCE_CPU_ONLY_INPUT_TENSORS": "no"}
+        execution = member.executions.get(device)
+        given = {PARAMETER: execution.value} if execution else {}
+        if device == "gpu" and artifact.implementations[device].arrays != "numpy":
+            # Without this the backend copies every input to the host before the step sees it.
+            given["FORCE_CPU_ONLY_INPUT_TENSORS"] = "no"
+        return given
 
     def files(self, member: Member) -> Iterator[tuple[str, Content]]:
         artifact: _Artifact = member.artifact
@@ -126,6 +131,8 @@ class Python(Kind):
                 yield f"1/{found.package}/{inner}", _read(path)
         for name, path in artifact.assets.items():
             yield f"1/assets/{name}", Linked(path)
+        for execution in member.executions.values():
+            yield from execution.files()
 
 
 @cache
@@ -167,21 +174,30 @@ def _assets(step: PythonSpec, described: StepSource | None, site: Site) -> dict[
     return assets
 
 
-def _environment(step: PythonSpec, described: StepSource | None, site: Site) -> str | None:
-    """The step's environment: its own word, else the pipeline's, else its step.yaml's."""
+def _environments(
+    step: PythonSpec, described: StepSource | None, site: Site
+) -> dict[Device, Declared]:
+    """The step's environments: its own word, else the pipeline's, else its step.yaml's."""
     file = described.file if described else None
-    name = step.environment or site.pipeline.environment or (file.environment if file else None)
-    if name is not None and catalog.find_environment(name, site.folder) is None:
-        message = f"there is no environment '{name}': no conda/{name}.yaml"
-        hint = did_you_mean(name, catalog.environment_names(site.folder))
-        if step.environment is None and site.pipeline.environment is not None:
-            span = site.document.span(("environment",))
+    words = step.environment or site.pipeline.environment or (file.environment if file else None)
+    own = step.environment is not None or site.pipeline.environment is None
+    span = site.document.span(site.at("environment") if own else ("environment",))
+    found: dict[Device, Declared] = {}
+    for device in DEVICES:
+        name = words.get(device) if words else None
+        path = catalog.find_environment(name, site.folder) if name else None
+        if path is not None:
+            declared, problems = declared_at(path, site.target)
+            site.problems.extend(problems)
+            if declared is not None:
+                found[device] = declared
+        elif name:
+            message = f"there is no environment '{name}': no conda/{name}.yaml"
+            hint = did_you_mean(name, catalog.environment_names(site.folder))
             problem = Problem("E413", message, span, hint)
             if problem not in site.problems:
                 site.problems.append(problem)
-        else:
-            site.problem("E413", message, "environment", hint=hint)
-    return name
+    return found
 
 
 def _tensor(spec: TensorSpec, scope: str) -> Tensor:
@@ -257,7 +273,7 @@ def _step_json(member: Member, artifact: _Artifact) -> bytes:
         }
         for device, each in artifact.implementations.items()
     }
-    step = {
+    step: dict[str, Any] = {
         "origin": member.origin,
         "pipeline": member.pipeline,
         "step": member.step,
@@ -269,6 +285,9 @@ def _step_json(member: Member, artifact: _Artifact) -> bytes:
         "outputs": [_tensor_json(each) for each in member.outputs],
         "parameters": artifact.parameters,
     }
+    if member.executions:
+        placed = {device: each.expected() for device, each in member.executions.items()}
+        step["environments"] = placed
     return json_text.text(step).encode()
 
 

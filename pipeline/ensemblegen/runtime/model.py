@@ -10,6 +10,7 @@ from typing import Any
 import numpy
 import triton_python_backend_utils as pb_utils
 
+from . import environment
 from . import spec as step_json
 from . import step as step_code
 from .arrays import LIBRARIES, Library
@@ -45,9 +46,10 @@ class TritonPythonModel:
     def _prepare(
         self, spec: step_json.StepSpec, version: Path, args: dict[str, str], failures: Failures
     ) -> None:
+        device = "gpu" if args["model_instance_kind"] == "GPU" else "cpu"
+        environment.require(spec.environments.get(device))
         _refuse_numpy2(spec)
         _print_utf8()
-        device = "gpu" if args["model_instance_kind"] == "GPU" else "cpu"
         device_id = int(args["model_instance_device_id"])
         implementation = _implementation(spec, device)
         self._library: Library = LIBRARIES[implementation.arrays](device, device_id)

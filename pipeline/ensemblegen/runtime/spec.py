@@ -76,6 +76,8 @@ class StepSpec:
     outputs: tuple[TensorSpec, ...]
     parameters: dict[str, Any]
     numpy2: bool
+    environments: dict[str, dict[str, Any]]
+    """What marks the environment that the step belongs into, by device."""
 
     @property
     def prefix(self) -> str:
@@ -102,6 +104,7 @@ def load(path: Path) -> StepSpec:
         outputs=tuple(_tensor(entry) for entry in written["outputs"]),
         parameters=written.get("parameters", {}),
         numpy2=written.get("numpy2", False),
+        environments=written.get("environments", {}),
     )
 
 

@@ -1,0 +1,209 @@
+"""Where built archives are kept: by the key of their content, whole, and one builder at a time.
+
+`<cache>/envs/<key>.tar.gz` with `<key>.json` beside it, which is written last: an entry without it
+is not there. What is being built lies in `.build-<key>`; whoever holds the lock of that key may
+throw it away.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ensemblegen import json_text
+from ensemblegen.errors import MachineError
+
+ARCHIVE = ".tar.gz"
+_RECORD = ".json"
+_WORK = ".build-"
+_LOCK = ".lock"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One archive of the store, and what is known of it without reading it."""
+
+    key: str
+    archive: Path
+    name: str
+    """Of the environment for which it was built first."""
+    python: str
+    sha256: str
+    size: int
+    unpacked: int
+    """Bytes."""
+    marker: str
+    """The path inside by which a step knows that it runs in this environment."""
+    marker_sha256: str
+    packages: Mapping[str, str]
+
+    @property
+    def short(self) -> str:
+        """The key as files are named by it."""
+        return short(self.key)
+
+    @property
+    def used(self) -> float:
+        """When it was last put into a repository, in seconds since 1970."""
+        return self.archive.with_name(self.key + _RECORD).stat().st_mtime
+
+
+def short(key: str) -> str:
+    return key[:16]
+
+
+def folder() -> Path:
+    """`$ENSEMBLEGEN_CACHE`, or ensemblegen's folder in the user's cache."""
+    own = os.environ.get("ENSEMBLEGEN_CACHE")
+    if own:
+        return Path(own).absolute()
+    home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(home, "ensemblegen").absolute()
+
+
+class Store:
+    """The archives below one cache folder."""
+
+    def __init__(self, cache: Path | None = None) -> None:
+        self.cache = cache or folder()
+        self.envs = self.cache / "envs"
+
+    def get(self, key: str) -> Entry | None:
+        """The archive of `key`, if it is there and as long as it was."""
+        try:
+            data = json.loads((self.envs / (key + _RECORD)).read_text(encoding="utf-8"))
+            entry = Entry(key=key, archive=self.envs / (key + ARCHIVE), **data)
+            return entry if entry.archive.stat().st_size == entry.size else None
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def entries(self) -> list[Entry]:
+        """All, the one that was used last first."""
+        names = self.envs.glob(f"*{_RECORD}") if self.envs.is_dir() else ()
+        found = [self.get(path.stem) for path in names]
+        return sorted((each for each in found if each), key=lambda each: -each.used)
+
+    def touch(self, entry: Entry) -> None:
+        """Say that it was used."""
+        with contextlib.suppress(OSError):
+            os.utime(self.envs / (entry.key + _RECORD))
+
+    @contextlib.contextmanager
+    def work(self, key: str) -> Iterator[Path]:
+        """An empty folder for building `key`, while nobody else builds it; gone afterwards.
+
+        It has the same name each time, so that paths that get into an archive are the same.
+        """
+        with _space_told(self.envs):
+            self.envs.mkdir(parents=True, exist_ok=True)
+            with self._locked(key):
+                self._sweep()
+                work = self.envs / (_WORK + key)
+                shutil.rmtree(work, ignore_errors=True)
+                work.mkdir(mode=0o700)
+                try:
+                    yield work
+                finally:
+                    shutil.rmtree(work, ignore_errors=True)
+
+    def publish(self, made: Path, entry: Mapping[str, Any], key: str) -> Entry:
+        """Move the finished archive `made` in; its record comes last, and makes it count."""
+        final = self.envs / (key + ARCHIVE)
+        made.chmod(0o644)
+        _sync(made)
+        record = made.with_name("record.json")
+        record.write_text(json_text.text(dict(entry)), encoding="utf-8")
+        record.chmod(0o644)
+        _sync(record)
+        made.replace(final)
+        record.replace(self.envs / (key + _RECORD))
+        _sync(self.envs)
+        found = self.get(key)
+        assert found is not None, "just written"  # noqa: S101
+        return found
+
+    def remove(self, entry: Entry) -> None:
+        """The record first: what has none is not there."""
+        with self._locked(entry.key):
+            (self.envs / (entry.key + _RECORD)).unlink(missing_ok=True)
+            entry.archive.unlink(missing_ok=True)
+        (self.envs / f".{entry.key}{_LOCK}").unlink(missing_ok=True)
+
+    def sweep(self) -> int:
+        """Remove what killed builds left; the number of folders that were."""
+        return self._sweep() if self.envs.is_dir() else 0
+
+    def _sweep(self) -> int:
+        """A build that runs holds its lock; another's folder is nobody's."""
+        swept = 0
+        for left in self.envs.glob(f"{_WORK}*"):
+            with (
+                contextlib.suppress(BlockingIOError),
+                self._locked(left.name.removeprefix(_WORK), wait=False),
+            ):
+                shutil.rmtree(left, ignore_errors=True)
+                swept += 1
+        for archive in self.envs.glob(f"*{ARCHIVE}"):
+            key = archive.name.removesuffix(ARCHIVE)
+            if not (self.envs / (key + _RECORD)).exists():
+                with contextlib.suppress(BlockingIOError), self._locked(key, wait=False):
+                    archive.unlink(missing_ok=True)
+        return swept
+
+    @contextlib.contextmanager
+    def _locked(self, key: str, *, wait: bool = True) -> Iterator[None]:
+        """The kernel lets go of the lock when its holder dies."""
+        path = self.envs / f".{key}{_LOCK}"
+        while True:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+                if _is_still(path, descriptor):  # else it was removed while we waited for it
+                    yield
+                    return
+            finally:
+                os.close(descriptor)
+
+
+def _is_still(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _space_told(place: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        hint = "free some disk space, or set ENSEMBLEGEN_CACHE to a folder with more"
+        message = f"cannot keep environments in {place}: {error.strerror or error}"
+        raise MachineError(message, hint) from error
+
+
+def ages(entry: Entry) -> float:
+    """Days since it was last used."""
+    return (time.time() - entry.used) / 86400
+
+
+def record(entry: Entry) -> dict[str, Any]:
+    """What stands in the record of `entry`."""
+    data = asdict(entry)
+    return {name: value for name, value in data.items() if name not in ("key", "archive")}

@@ -1,0 +1,2 @@
+env build outfitted-python313.yaml --format json
+compile outfitted-python313.yaml -o nothing

@@ -1,0 +1,1 @@
+compile outfitted-unlocked.yaml -o nothing

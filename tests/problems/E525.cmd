@@ -1,0 +1,2 @@
+env lock conda/small.yaml --format json
+compile outfitted.yaml -o nothing

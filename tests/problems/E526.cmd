@@ -1,0 +1,1 @@
+env lock conda/contradictory.yaml

@@ -1,0 +1,2 @@
+env lock conda/replaced.yaml --format json
+env build conda/replaced.yaml

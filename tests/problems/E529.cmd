@@ -1,0 +1,2 @@
+env lock conda/editable.yaml --format json
+env build conda/editable.yaml

@@ -1,0 +1,2 @@
+env lock conda/without-cudf.yaml --format json
+env build conda/without-cudf.yaml

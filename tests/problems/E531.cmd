@@ -1,0 +1,1 @@
+env build conda/zipped.tar.gz

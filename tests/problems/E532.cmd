@@ -1,0 +1,2 @@
+compile outfitted-gpu.yaml -o outfitted_gpu --format json
+compile outfitted-gpu.yaml -o outfitted_gpu

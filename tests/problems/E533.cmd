@@ -1,0 +1,1 @@
+env verify without_archive
