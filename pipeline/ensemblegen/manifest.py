@@ -52,6 +52,9 @@ class ManifestEnvironment:
     python: str
     sha256: str
     size: int
+    marker: str
+    """The file inside that tells it from other environments, and its hash."""
+    marker_sha256: str
     path: str | None = None
 
 

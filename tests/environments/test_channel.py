@@ -13,8 +13,6 @@ import pytest
 from tests.environments import channel, interpreters
 from tests.environments.channel import Noarch
 
-pytest.importorskip("rattler")
-
 _INSTALL = """
 import asyncio, json, os, sys
 from rattler import Gateway, VirtualPackage, install, solve

@@ -24,9 +24,6 @@ from ensemblegen.environments.conda import CondaPackage, Request
 from ensemblegen.environments.faults import Fault
 from ensemblegen.environments.progress import Event, silent
 
-pytest.importorskip("rattler")
-pytest.importorskip("conda_package_streaming")
-
 _SERVER = {"__glibc": "2.35", "__linux": "5.10", "__unix": "0", "__archspec": "x86_64"}
 
 
@@ -34,8 +31,6 @@ def _package(
     folder: Path, name: str, version: str, depends: tuple[str, ...] = (), body: str = "x"
 ) -> None:
     """A noarch package of one file, `share/<name>.txt`."""
-    from conda_package_streaming.create import conda_builder  # type: ignore[import-untyped]
-
     index = {"name": name, "version": version, "build": "0", "build_number": 0}
     index |= {"depends": list(depends), "subdir": "noarch", "noarch": "generic"}
     digest = hashlib.sha256(body.encode()).hexdigest()
@@ -43,7 +38,7 @@ def _package(
     paths = {"paths_version": 1, "paths": [{**entry, "size_in_bytes": len(body)}]}
     files = {"info/index.json": json.dumps(index), "info/paths.json": json.dumps(paths)}
     (folder / "noarch").mkdir(parents=True, exist_ok=True)
-    with conda_builder(f"{name}-{version}-0", folder / "noarch") as tar:
+    with tarfile.open(folder / "noarch" / f"{name}-{version}-0.tar.bz2", "w:bz2") as tar:
         for path, text in {**files, f"share/{name}.txt": body}.items():
             member = tarfile.TarInfo(path)
             member.size = len(text)
@@ -117,7 +112,7 @@ def test_solve_and_install(channel: Path, tmp_path: Path) -> None:
         ("tinyb", "1.0"),
     ]
     tinyb = found[2]
-    file = channel / "noarch/tinyb-1.0-0.conda"
+    file = channel / "noarch/tinyb-1.0-0.tar.bz2"
     assert tinyb.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
     assert (tinyb.size, tinyb.url) == (file.stat().st_size, file.as_uri())
     assert (tinyb.subdir, tinyb.noarch, tinyb.depends) == ("noarch", "generic", ("tinya <2",))
@@ -213,8 +208,8 @@ def test_offline_with_a_cache(
 
 def test_swapped_package_in_a_folder(channel: Path, tmp_path: Path) -> None:
     found = conda.solve(_request(channel.as_uri(), "tinyb"), tmp_path / "cache", silent)
-    old = channel / "noarch/tinya-1.0-0.conda"
-    shutil.copy(channel / "noarch/tinya-2.0-0.conda", old)
+    old = channel / "noarch/tinya-1.0-0.tar.bz2"
+    shutil.copy(channel / "noarch/tinya-2.0-0.tar.bz2", old)
     fault = _not_installed(found, tmp_path, offline=False)
     assert fault.kind == "hash"
     assert str(old) in fault.text
@@ -235,7 +230,7 @@ def test_swapped_package_of_a_server(
     server: tuple[str, http.server.ThreadingHTTPServer], channel: Path, tmp_path: Path
 ) -> None:
     found = conda.solve(_request(server[0], "tinya 1.*"), tmp_path / "cache", silent)
-    shutil.copy(channel / "noarch/tinya-2.0-0.conda", channel / "noarch/tinya-1.0-0.conda")
+    shutil.copy(channel / "noarch/tinya-2.0-0.tar.bz2", channel / "noarch/tinya-1.0-0.tar.bz2")
     assert _not_installed(found, tmp_path, offline=False).kind == "hash"
 
 
@@ -243,10 +238,10 @@ def test_package_that_a_server_has_no_more(
     server: tuple[str, http.server.ThreadingHTTPServer], channel: Path, tmp_path: Path
 ) -> None:
     found = conda.solve(_request(server[0], "tinya 1.*"), tmp_path / "cache", silent)
-    (channel / "noarch/tinya-1.0-0.conda").unlink()
+    (channel / "noarch/tinya-1.0-0.tar.bz2").unlink()
     fault = _not_installed(found, tmp_path, offline=False)
     assert fault.kind == "channel"
-    assert "tinya-1.0-0.conda" in fault.text
+    assert "tinya-1.0-0.tar.bz2" in fault.text
 
 
 def test_modified_cache_is_repaired(channel: Path, tmp_path: Path) -> None:

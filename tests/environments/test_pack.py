@@ -26,8 +26,6 @@ from ensemblegen.environments.pack import pack_conda, pack_folder
 from ensemblegen.environments.progress import Event, silent
 from tests.environments import channel, planted
 
-pytest.importorskip("isal")
-pytest.importorskip("conda_pack")
 MARK = {"ensemblegen-env.json": b'{"key": "k"}\n'}
 PLACEHOLDER = b"/opt/anaconda1anaconda2" + b"anaconda3"
 SITE = "lib/python3.11/site-packages"

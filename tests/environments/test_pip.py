@@ -21,8 +21,6 @@ from ensemblegen.environments.faults import Fault
 from ensemblegen.environments.pip import PipPackage, Request
 from ensemblegen.environments.progress import Event, silent
 
-pytest.importorskip("uv")
-
 _ARCH = "aarch64" if platform.machine() == "aarch64" else "x86_64"
 _ANY = "py3-none-any"
 _PACKAGE = Path(pip.__file__).parents[2]

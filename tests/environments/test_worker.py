@@ -18,8 +18,6 @@ from ensemblegen.environments.conda import Request
 from ensemblegen.environments.faults import Fault
 from ensemblegen.environments.progress import Event, silent
 
-pytest.importorskip("rattler")
-
 _PARENT = """\
 import sys
 from pathlib import Path

@@ -147,7 +147,16 @@ def _environments(plan: Plan) -> Iterator[ManifestEnvironment]:
     for key, each in sorted(found.items()):
         path = each.beside if each.place != "embed" else None
         entry = each.entry
-        yield ManifestEnvironment(key, each.name, entry.python, entry.sha256, entry.size, path)
+        yield ManifestEnvironment(
+            key=key,
+            name=each.name,
+            python=entry.python,
+            sha256=entry.sha256,
+            size=entry.size,
+            marker=entry.marker,
+            marker_sha256=entry.marker_sha256,
+            path=path,
+        )
 
 
 def _declared(member: Member, device: Place) -> Declared | None:

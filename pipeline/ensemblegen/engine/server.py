@@ -288,11 +288,9 @@ class Server:
 
 
 def _require_archives(repository: Path) -> None:
-    """InputError where an environment of a compiled repository is not there: Triton would poison
-    itself on half an archive.
-    """
+    """InputError where an environment of a compiled repository is not the one that it should be."""
     if (repository / manifest.NAME).is_file():
-        problems = list(placed.missing(repository, manifest.read(repository)))
+        problems = list(placed.unusable(repository, manifest.read(repository)))
         if problems:
             raise InputError(problems)
 

@@ -29,27 +29,42 @@ def paths(repository: Path, made: Manifest) -> Iterator[tuple[ManifestEnvironmen
                 yield each, repository / model.name / f"{each.key[:16]}.tar.gz"
 
 
-def missing(repository: Path, made: Manifest) -> Iterator[Problem]:
-    """Archives that are not there, or not as long as they were: quick enough for each start."""
+def unusable(repository: Path, made: Manifest) -> Iterator[Problem]:
+    """Archives that are not there, or not what was compiled in.
+
+    Hashing one takes a tenth of what the server needs to unpack it; an archive that it cannot use
+    would make it refuse every other one, too, or wait for a stub without end.
+    """
     for each, path in paths(repository, made):
-        if path.is_dir() and (path / "bin" / "activate").is_file():
-            continue
-        try:
-            size = path.stat().st_size if path.is_file() else -1
-        except OSError:
-            size = -1
-        if size != each.size:
-            state = "is not there" if size < 0 else f"has {size} bytes, not {each.size}"
+        state = _state(each, path)
+        if state is not None:
             yield _problem(f"environment '{each.name}' of {repository}: {path} {state}")
+
+
+def _state(each: ManifestEnvironment, path: Path) -> str | None:
+    try:
+        if path.is_dir():
+            return None if _is_marked(each, path) else "is another environment"
+        size = path.stat().st_size
+        if size != each.size:
+            return f"has {size} bytes, not {each.size}"
+        return None if Linked(path).sha256 == each.sha256 else "is another archive"
+    except FileNotFoundError:
+        return "is not there"
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+
+
+def _is_marked(each: ManifestEnvironment, folder: Path) -> bool:
+    marker = folder / each.marker
+    return marker.is_file() and Linked(marker).sha256 == each.marker_sha256
 
 
 def verify(repository: Path) -> Iterator[tuple[Path, Problem | None]]:
     """Each archive of a repository, and what is wrong with it."""
     for each, path in paths(repository, manifest.read(repository)):
-        found = verify_archive(path)
-        if found is None and path.is_file() and Linked(path).sha256 != each.sha256:
-            found = _problem(f"{path} is not the archive that was compiled in: its hash differs")
-        yield path, found
+        state = _state(each, path)
+        yield path, verify_archive(path) if state is None else _problem(f"{path} {state}")
 
 
 def verify_archive(path: Path) -> Problem | None:
