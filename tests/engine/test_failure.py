@@ -119,6 +119,10 @@ def test_services_that_started() -> None:
         "bash: -c: line 0: syntax error near unexpected token `('",
         "bash: line 1: /srv/a: No such file or directory",
         "  what():  stol",
+        "/m/triton_python_backend_stub: error while loading shared libraries: libpython3.10.so.1.0:"
+        " cannot open shared object file: No such file or directory",
+        "/m/triton_python_backend_stub: /e/lib/libstdc++.so.6: version `GLIBCXX_3.4.30' not found "
+        "(required by /m/triton_python_backend_stub)",
     ],
 )
 def test_a_shell_that_did_not_start_the_stub(line: str) -> None:

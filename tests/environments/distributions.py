@@ -49,7 +49,7 @@ def distribution(requirement: str, minor: str) -> Path:
     version = version or (installed.version if installed else "")
     tag = f"py{minor.replace('.', '')}_0"
     if not version:
-        wheel = _download(name, minor)
+        wheel = download(name, minor)
         version = wheel.name.split("-")[1]
     index = index_of(normal(name), version, tag, [f"python {minor}.*"])
     here = f"{sys.version_info.major}.{sys.version_info.minor}" == minor
@@ -57,7 +57,7 @@ def distribution(requirement: str, minor: str) -> Path:
     def files() -> Files:
         found = _of_installed(installed) if here and installed else None
         if found is None:
-            found = _of_wheel(_download(f"{name}=={version}", minor))
+            found = _of_wheel(download(f"{name}=={version}", minor))
         return _in_site_packages(found, minor)
 
     return cached([index], index, files)
@@ -121,7 +121,7 @@ def _in_site_packages(found: Mapping[str, bytes], minor: str) -> Files:
     return files
 
 
-def _download(requirement: str, minor: str) -> Path:
+def download(requirement: str, minor: str) -> Path:
     """The wheel, from the cache or through pip, whose settings say where from."""
     store = cache() / "wheels" / f"{requirement}-py{minor}"
     if not store.is_dir():

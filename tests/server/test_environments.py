@@ -1,13 +1,12 @@
-"""Steps in execution environments of their own, on the real server."""
+"""Steps in environments of their own, built from an offline channel, on the real server."""
 
 from __future__ import annotations
 
-import gzip
-import io
 import json
 import shutil
 import sys
-import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,225 +14,314 @@ from typing import Any
 import httpx
 import pytest
 
-from ensemblegen import outfit
 from ensemblegen.compile import make_plan
 from ensemblegen.emit import beside
 from ensemblegen.emit.files import files
 from ensemblegen.emit.write import write
-from ensemblegen.engine.server import LoadError, Options, Server
-from ensemblegen.environments import archive, build
-from ensemblegen.environments.builders.builder import MARKER
+from ensemblegen.engine.server import Options, Server
+from ensemblegen.environments import build, conda
+from ensemblegen.environments import lock as locks
+from ensemblegen.environments.archive import unpack
 from ensemblegen.environments.execution import Where
 from ensemblegen.environments.progress import silent
-from ensemblegen.environments.store import Store
+from ensemblegen.environments.store import Entry, Store
 from ensemblegen.errors import InputError
-from tests.environments.channel import NoInterpreter, find
-from tests.environments.channel import build as build_channel
+from ensemblegen.outfit import needs, outfit
+from tests.environments import channel, projects
+from tests.environments.channel import NoInterpreter
+from tests.environments.interpreters import examine
 
-DEADLINE = Options(timeout=60.0)
-STEP = """\
+_NUMPY = "1.26.4"
+_STEP = """
 import json
 import sys
-from importlib.metadata import version
 
 import numpy
 
 
-class Where:
-    def __call__(self, x):
-        seen = {
-            "prefix": sys.prefix,
-            "python": ".".join(map(str, sys.version_info[:2])),
-            "numpy": version("numpy"),
-            "module": numpy.__file__,
-        }
-        return {"seen": [[json.dumps(seen)]] * len(x)}
+def where(x):
+    seen = {"prefix": sys.prefix, "python": "%d.%d" % sys.version_info[:2]}
+    seen["numpy"] = numpy.__version__
+    seen["sum"] = float(x.sum())
+    try:
+        import tiny
+        seen["tiny"] = tiny.__version__
+    except ImportError:
+        seen["tiny"] = None
+    return {"seen": [[json.dumps(seen)]] * len(x)}
+"""
+_PIPELINE = """\
+ensemblegen: 1
+name: p
+max_batch_size: 4
+inputs: {x: {dtype: fp32, shape: [2]}}
+steps:
 """
 
 
-@dataclass
+@dataclass(frozen=True)
 class Project:
-    """A folder with environments and steps, its channel and its store."""
+    """Environments `a`, `b` (of another Python if there is one), `same` as a, `near` a, and `here`
+    of the Python that runs the tests if it can be.
+    """
 
     folder: Path
-    channel: str
-    pythons: list[str]
     store: Store
-
-    def environment(self, name: str, *dependencies: str, more: str = "") -> str:
-        listed = "".join(f"  - {each}\n" for each in dependencies)
-        text = f'channels: ["{self.channel}"]\ndependencies:\n{listed}{more}'
-        (self.folder / "conda").mkdir(exist_ok=True)
-        (self.folder / "conda" / f"{name}.yaml").write_text(text)
-        return name
+    minors: tuple[str, str]
 
     def pipeline(self, **environments: str) -> Path:
+        """One with a step for each of `environments`."""
+        signature = "inputs: {x: x}, outputs: {seen: {dtype: string, shape: [1]}}"
         steps = "".join(
-            f"  {step}: {{python: where, inputs: {{x: x}}, environment: {name},\n"
-            "    outputs: {seen: {dtype: string, shape: [1]}}}\n"
+            f"  {step}: {{python: step.py, {signature}, environment: {name}}}\n"
             for step, name in environments.items()
         )
         outputs = ", ".join(f"{step.upper()}: {step}.seen" for step in environments)
         path = self.folder / "pipeline.yaml"
-        path.write_text(
-            "ensemblegen: 1\nname: p\ninputs: {x: {dtype: fp32, shape: [1]}}\n"
-            f"steps:\n{steps}outputs: {{{outputs}}}\n"
-        )
+        path.write_text(f"{_PIPELINE}{steps}outputs: {{{outputs}}}\n")
         return path
 
-    def compile(self, pipeline: Path, repository: Path, where: Where = "beside") -> None:
-        plan = make_plan(pipeline)
-        for need in outfit.needs(plan):
-            build.build(need.declared, need.target, self.store, build.Options())
-        plan = outfit.outfit(plan, self.store, where)
-        beside.put(beside.of(plan), repository)
-        write(files(plan), repository)
+    def compile(
+        self, target: Path, where: Where = "beside", /, **environments: str
+    ) -> dict[str, Entry]:
+        """A repository at `target`; the archive of each environment by name."""
+        plan = make_plan(self.pipeline(**environments))
+        built = {
+            each.declared.name: build.build(
+                each.declared, each.target, self.store, build.Options()
+            ).entry
+            for each in needs(plan)
+        }
+        plan = outfit(plan, self.store, where)
+        beside.put(beside.of(plan), target)
+        write(files(plan), target)
+        return built
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    for module in ("rattler", "uv", "isal", "conda_pack"):
+        pytest.importorskip(module)
     folder = tmp_path_factory.mktemp("environments")
     try:
-        found = find()[:2]
-        executables = [each.executable for each in found]
-        channel = build_channel(folder / "channel", executables, ["numpy==1.26.4"])
-    except NoInterpreter as reason:
-        pytest.skip(str(reason))
-    (folder / "python_models" / "where").mkdir(parents=True)
-    (folder / "python_models" / "where" / "step.py").write_text(STEP)
-    return Project(folder, channel, [each.minor for each in found], Store(folder / "cache"))
+        pythons = channel.find()
+        first, other = projects.interpreter(), pythons[-1]
+        made = folder / "channel"
+        channel.build(made, [each.executable for each in pythons], [f"numpy=={_NUMPY}"])
+    except (NoInterpreter, RuntimeError, OSError) as reason:
+        pytest.skip(f"no channel: {reason}")
+    project = Project(folder / "project", Store(folder / "cache"), (first.minor, other.minor))
+    tiny = projects.wheel(folder / "wheels", "tiny", "1.0", {"tiny": "__version__ = '1.0'\n"})
+    more = f"  - pip: ['{tiny}']\n"
+    numpy = f"numpy={_NUMPY}"
+    projects.declare(project.folder, made, first.minor, numpy, name="a")
+    projects.declare(project.folder, made, first.minor, numpy, name="same")
+    projects.declare(project.folder, made, first.minor, numpy, name="near", more=more)
+    projects.declare(project.folder, made, other.minor, numpy, name="b", more=more)
+    running = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    here = next((each.minor for each in pythons if each.minor == running), first.minor)
+    projects.declare(project.folder, made, here, numpy, name="here")
+    (project.folder / "step.py").write_text(_STEP)
+    return project
 
 
-@pytest.fixture(scope="module")
-def three(project: Project) -> Path:
-    """Two environments, of two Pythons where there are two, and the first under another name."""
-    first, last = project.pythons[0], project.pythons[-1]
-    project.environment("a", f"python={first}.*", "numpy=1.26.*")
-    project.environment("b", f"python={last}.*", "pip: [regex==2024.11.6]", more="imports: [regex]")
-    project.environment("c", "numpy=1.26.*", f"python={first}.*")
-    return project.pipeline(one="a", two="b", three="c")
+@contextmanager
+def served(repository: Path) -> Iterator[Server]:
+    with Server.start(repository, Options(timeout=projects.DEADLINE)) as server:
+        yield server
 
 
 def ask(server: Server) -> dict[str, Any]:
-    """What each step said of itself, by its output."""
-    x = {"name": "x", "datatype": "FP32", "shape": [1, 1], "data": [1.0]}
-    url = f"http://{server.http}/v2/models/p/infer"
-    reply = httpx.post(url, json={"inputs": [x]}, timeout=30).json()
-    return {each["name"]: json.loads(each["data"][0]) for each in reply["outputs"]}
+    """What each step has seen of its Python, by step."""
+    x = {"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [1, 2]}
+    reply = httpx.post(
+        f"http://{server.http}/v2/models/p/infer", json={"inputs": [x]}, timeout=60
+    ).json()
+    assert "outputs" in reply, reply
+    return {each["name"].lower(): json.loads(each["data"][0]) for each in reply["outputs"]}
 
 
-@pytest.mark.parametrize("where", ["beside", "embed", "directory"])
-def test_each_step_in_its_own(project: Project, three: Path, tmp_path: Path, where: Where) -> None:
-    project.compile(three, tmp_path / "made" / "repository", where)
-    (tmp_path / "made").rename(tmp_path / "moved")  # nothing in it knows where it lies
-    with Server.start(tmp_path / "moved" / "repository", DEADLINE) as server:
+def extracted(seen: dict[str, Any]) -> list[str]:
+    return [seen[step]["prefix"] for step in THREE]
+
+
+THREE = {"one": "a", "two": "b", "three": "same"}
+
+
+def assert_right(project: Project, seen: dict[str, Any]) -> None:
+    for step, minor, tiny in (
+        ("one", project.minors[0], None),
+        ("two", project.minors[1], "1.0"),
+        ("three", project.minors[0], None),
+    ):
+        told = {name: value for name, value in seen[step].items() if name != "prefix"}
+        assert told == {"python": minor, "numpy": _NUMPY, "sum": 3.0, "tiny": tiny}
+    assert seen["one"]["prefix"] != seen["two"]["prefix"]
+
+
+def test_three_steps_and_two_environments(project: Project, tmp_path: Path) -> None:
+    target = tmp_path / "build" / "repository"
+    built = project.compile(target, **THREE)
+    assert built["a"].key != built["b"].key
+    assert len(list((target.parent / "envs").iterdir())) == 2
+    moved = tmp_path / "elsewhere" / "deeper"
+    for place in (target, moved / "repository"):
+        with served(place) as server:
+            seen = ask(server)
+            assert_right(project, seen)
+            one, two, three = extracted(seen)
+            assert one == three
+            assert Path(one).exists()
+        assert not Path(one).exists()
+        assert not Path(two).exists()
+        if place == target:
+            moved.parent.mkdir()
+            shutil.move(target.parent, moved)
+
+
+def test_embedded(project: Project, tmp_path: Path) -> None:
+    target = tmp_path / "build" / "repository"
+    project.compile(target, "embed", **THREE)
+    assert not (target.parent / "envs").exists()
+    assert len(list(target.rglob("*.tar.gz"))) == 3
+    with served(target) as server:
+        assert_right(project, ask(server))
+
+
+def test_as_a_directory(project: Project, tmp_path: Path) -> None:
+    target = tmp_path / "build" / "repository"
+    project.compile(target, "directory", **THREE)
+    with served(target) as server:
         seen = ask(server)
-    first, last = project.pythons[0], project.pythons[-1]
-    assert [seen[name]["python"] for name in ("ONE", "TWO", "THREE")] == [first, last, first]
-    assert {each["numpy"] for each in seen.values()} == {"1.26.4"}
-    for each in seen.values():
-        assert each["module"].startswith(each["prefix"])
-        assert not each["prefix"].startswith((sys.prefix, sys.base_prefix))
-    assert seen["ONE"]["prefix"] != seen["TWO"]["prefix"]
-    # What declares the same is one archive, and unpacked once; embedded, each has its own.
-    assert (seen["ONE"]["prefix"] == seen["THREE"]["prefix"]) == (where != "embed")
+        assert_right(project, seen)
+        one, two, three = (Path(each).resolve() for each in extracted(seen))
+    assert one == three
+    assert {one.parent, two.parent} == {(target.parent / "envs").resolve()}
+    assert one.is_dir()
 
 
-@pytest.fixture
-def compiled(project: Project, tmp_path: Path) -> Path:
-    """One step in an environment of the Python that runs the server, and another such beside it."""
-    running = "{}.{}".format(*sys.version_info[:2])
-    if running not in project.pythons:
-        pytest.skip(f"the channel has no Python {running}")
-    project.environment("mine", f"python={running}.*", "numpy=1.26.*")
-    project.environment("other", f"python={running}.*", "pip: [six==1.17.0]")
-    project.compile(project.pipeline(one="mine", two="other"), tmp_path / "repository")
-    return tmp_path / "repository"
+def test_thin_and_prebuilt(project: Project, tmp_path: Path) -> None:
+    """The Python of this machine with packages; an archive, its folder, and one by conda-pack."""
+    import conda_pack  # type: ignore[import-untyped]
 
+    from tests.environments.distributions import download
 
-def config_of(repository: Path, step: str) -> Path:
-    return repository / f"p_{step}" / "config.pbtxt"
-
-
-def test_a_step_without_its_environment_says_so(compiled: Path) -> None:
-    path = config_of(compiled, "one")
-    text = path.read_text()
-    path.write_text(text[: text.index("parameters {")])
-    with pytest.raises(LoadError, match="belongs into its environment 'mine'") as caught:
-        Server.start(compiled, DEADLINE)
-    assert "p.one" in str(caught.value)
-
-
-def test_a_step_in_another_environment_says_so(compiled: Path) -> None:
-    one, two = config_of(compiled, "one"), config_of(compiled, "two")
-    value = two.read_text().split('string_value: "')[1].split('"')[0]
-    mine = one.read_text().split('string_value: "')[1].split('"')[0]
-    one.write_text(one.read_text().replace(mine, value))
-    with pytest.raises(LoadError, match=f"has another {MARKER}"):
-        Server.start(compiled, DEADLINE)
-
-
-@pytest.mark.parametrize("harm", ["gone", "truncated", "flipped", "exchanged"])
-def test_a_harmed_archive_does_not_reach_the_server(compiled: Path, harm: str) -> None:
-    first, second = sorted((compiled.parent / "envs").glob("*.tar.gz"))
-    whole = first.read_bytes()
-    first.unlink()  # it is the store's file, too
-    if harm == "truncated":
-        first.write_bytes(whole[: len(whole) // 2])
-    elif harm == "flipped":
-        middle = len(whole) // 2
-        first.write_bytes(whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :])
-    elif harm == "exchanged":
-        shutil.copyfile(second, first)
-    with pytest.raises(InputError) as caught:
-        Server.start(compiled, DEADLINE)
-    assert [each.code for each in caught.value.problems] == ["E533"]
-
-
-def test_a_thin_environment(project: Project, tmp_path: Path) -> None:
-    """On the Python that the server runs with, and without its packages."""
-    python = "{}.{}".format(*sys.version_info[:2])
-    interpreter = next(iter(find([python])), None)
-    if interpreter is None:
-        pytest.skip(f"no Python {python} with a shared library")
-    project.environment(
-        "thin",
-        f"python={python}.*",
-        "pip: [numpy==1.26.4]",
-        more=f"builder: thin\ninterpreter: {interpreter.executable}\n",
+    own = examine(Path(sys.executable))
+    wheel = download(f"numpy=={_NUMPY}", own.minor)
+    thin = project.folder / "conda" / "thin.yaml"
+    thin.write_text(
+        f"builder: thin\ninterpreter: {own.executable.resolve()}\ndependencies:\n"
+        f"  - python={own.minor}.*\n  - pip: ['numpy @ {wheel.as_uri()}']\nimports: [numpy]\n"
     )
-    project.compile(project.pipeline(one="thin"), tmp_path / "repository")
-    with Server.start(tmp_path / "repository", DEADLINE) as server:
-        seen = ask(server)["ONE"]
-    assert seen["module"].startswith(seen["prefix"])
-    assert "python_env" in seen["prefix"]
-
-
-@pytest.mark.parametrize("form", ["archive", "without a marker", "folder"])
-def test_a_prebuilt_environment(project: Project, three: Path, tmp_path: Path, form: str) -> None:
-    project.compile(three, tmp_path / "first" / "repository")
-    source = next(
-        each.archive for each in project.store.entries() if each.python == project.pythons[0]
+    entry = project.compile(tmp_path / "first" / "repository", one="near")["near"]
+    shutil.copy(entry.archive, project.folder / "mine.tar.gz")
+    unpack(entry.archive, project.folder / "unpacked", silent)
+    lock = next(iter(locks.read(project.folder / "conda" / "near.lock").values()))
+    prefix = tmp_path / "prefix"
+    conda.install(lock.conda, prefix, project.store.cache, silent, offline=False)
+    packed = project.folder / "packed.tar.gz"
+    conda_pack.pack(prefix=str(prefix), output=str(packed), force=True, compress_level=1)
+    target = tmp_path / "build" / "repository"
+    project.compile(
+        target, thin="thin", mine="./mine.tar.gz", folder="./unpacked", packed="./packed.tar.gz"
     )
-    given = project.folder / f"given-{form.replace(' ', '-')}.tar.gz"
-    if form == "archive":
-        shutil.copyfile(source, given)
-    elif form == "folder":
-        given = project.folder / "given-folder"
-        archive.unpack(source, given, silent)
+    with served(target) as server:
+        seen = ask(server)
+    assert {each["numpy"] for each in seen.values()} == {_NUMPY}
+    minor = project.minors[0]
+    assert {step: (each["python"], each["tiny"]) for step, each in seen.items()} == {
+        "thin": (own.minor, None),
+        "mine": (minor, "1.0"),
+        "folder": (minor, "1.0"),
+        "packed": (minor, None),
+    }
+
+
+@pytest.mark.parametrize("damage", ["missing", "truncated", "flipped", "another"])
+@pytest.mark.parametrize("where", ["beside", "embed"])
+def test_an_archive_that_is_not_the_one(
+    project: Project, tmp_path: Path, damage: str, where: Where, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "build" / "repository"
+    project.compile(target, where, one="a")
+    (archive,) = target.parent.rglob("*.tar.gz")
+    data = bytearray(archive.read_bytes())
+    data[-1000] ^= 0xFF
+    archive.unlink()
+    if damage == "truncated":
+        archive.write_bytes(data[:-1])
+    elif damage == "flipped":
+        archive.write_bytes(data)
+    elif damage == "another":
+        other = project.compile(tmp_path / "other" / "repository", one="b")["b"]
+        shutil.copy(other.archive, archive)
+    monkeypatch.setattr(Server, "_start", lambda _: pytest.fail("the server was started"))
+    with pytest.raises(InputError) as error:
+        Server.start(target)
+    (problem,) = error.value.problems
+    assert problem.code == "E533"
+    assert str(archive) in problem.message
+
+
+def plant(target: Path, other: Entry) -> None:
+    """Another archive under the name of the only one, with all checks before the server mended."""
+    (archive,) = (target.parent / "envs").iterdir()
+    archive.unlink()
+    shutil.copy(other.archive, archive)
+    path = target / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["environments"][0] |= {"size": other.size, "sha256": other.sha256}
+    path.write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize("planted", ["near", "b"])
+def test_another_environment_in_its_place(project: Project, tmp_path: Path, planted: str) -> None:
+    """Of the same Python, of another: the model says so, or its Python does not start at all."""
+    target = tmp_path / "build" / "repository"
+    project.compile(target, one="a")
+    plant(target, project.compile(tmp_path / "other" / "repository", one=planted)[planted])
+    with pytest.raises(InputError) as error, served(target):
+        pytest.fail("it serves")
+    if planted == "near" or project.minors[0] == project.minors[1]:
+        assert "belongs into its environment 'a'" in str(error.value)
+        assert "has another ensemblegen-env.json" in str(error.value)
     else:
-        without_marker(source, given)
-    project.compile(project.pipeline(one=f"./{given.name}"), tmp_path / "repository")
-    with Server.start(tmp_path / "repository", DEADLINE) as server:
-        seen = ask(server)["ONE"]
-    assert seen["python"] == project.pythons[0]
-    assert seen["module"].startswith(seen["prefix"])
+        assert f"libpython{project.minors[0]}" in str(error.value)
 
 
-def without_marker(source: Path, given: Path) -> None:
-    packed = io.BytesIO()
-    with tarfile.open(source) as old, tarfile.open(fileobj=packed, mode="w") as new:
-        for member in old:
-            if member.name != MARKER:
-                new.addfile(member, old.extractfile(member) if member.isfile() else None)
-    given.write_bytes(gzip.compress(packed.getvalue(), 1))
+@pytest.mark.parametrize("name", ["a", "here"])
+def test_without_its_environment(project: Project, tmp_path: Path, name: str) -> None:
+    """Triton runs the step in the Python that it finds first, if there is one for the stub."""
+    target = tmp_path / "build" / "repository"
+    entry = project.compile(target, one=name)[name]
+    config = target / "p_one" / "config.pbtxt"
+    text = config.read_text()
+    assert text.count("EXECUTION_ENV_PATH") == 1
+    config.write_text(text.replace("EXECUTION_ENV_PATH", "NOTHING_OF_TRITONS"))
+    with pytest.raises(InputError) as error, served(target):
+        pytest.fail("it serves")
+    if entry.python == f"{sys.version_info[0]}.{sys.version_info[1]}":
+        assert f"belongs into its environment '{name}'" in str(error.value)
+    else:
+        assert f"libpython{entry.python}" in str(error.value)
+
+
+def test_pruned_beside(project: Project, tmp_path: Path) -> None:
+    first, second = (tmp_path / "build" / name for name in ("first", "second"))
+    a = project.compile(first, one="a")["a"]
+    b = project.compile(second, one="b")["b"]
+    envs = first.parent / "envs"
+    (envs / "0123456789abcdef.tar.gz").write_bytes(b"of a repository that went")
+    (envs / "0123456789abcdef").mkdir()
+    kept = {f"{each.short}.tar.gz" for each in (a, b)}
+    strange = {"0123456789abcdef", "0123456789abcdef.tar.gz"}
+    for words in (["--dry-run"], []):
+        done = projects.run(project.store.cache, "env", "prune", "--repository", first, *words)
+        assert done.returncode == 0, done.stderr
+        assert "0123456789abcdef" in done.stdout
+        left = {each.name for each in envs.iterdir()}
+        assert left == kept | (strange if words else set())
+    shutil.rmtree(second)
+    assert projects.run(project.store.cache, "env", "prune", "--repository", first).returncode == 0
+    assert [each.name for each in envs.iterdir()] == [f"{a.short}.tar.gz"]
+    assert projects.run(project.store.cache, "env", "verify", first).returncode == 0

@@ -17,9 +17,11 @@ _ENSEMBLE = re.compile(
 _STUCK = re.compile(
     r"Failed to preinitialize Python stub: (?P<reason>.*?'\S*/(?P<model>[^/']+)/\d+/[^/']+'.*)"
 )
-# The shell that starts a stub, and a stub whose arguments the shell cut in pieces.
+# The shell that starts a stub, a stub whose arguments the shell cut in pieces, and the loader that
+# does not find a stub's libraries.
 _SHELL = re.compile(
-    r"^(?P<reason>bash: (?:-c: |line \d+: (?!.*command not found)).*|\s*what\(\): +stol\b.*)"
+    r"^(?P<reason>bash: (?:-c: |line \d+: (?!.*command not found)).*|\s*what\(\): +stol\b.*"
+    r"|\S*triton_python_backend_stub: .*(?:while loading shared libraries:|\(required by) .*)"
 )
 _STARTED = re.compile(r"Started (?P<service>HTTPService|GRPCInferenceService|Metrics Service) at ")
 _PARSE = re.compile(r"Error parsing text-format [\w.]+: (?P<reason>.*)")

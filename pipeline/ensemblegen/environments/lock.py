@@ -41,11 +41,13 @@ class Lock:
     pip: tuple[PipPackage, ...] = ()
     pip_options: tuple[str, ...] = ()
     imports: tuple[str, ...] = ()
+    interpreter: str | None = None
+    """Where a thin environment's links lead, if not to the usual place."""
 
     @property
     def key(self) -> str:
-        """Of the content: no path, address or time goes into it."""
-        form = {
+        """Of the content: nothing of this machine or of the time goes into it."""
+        form: dict[str, Any] = {
             "recipe": _RECIPE,
             "builder": self.builder,
             "profile": self.profile,
@@ -56,6 +58,8 @@ class Lock:
             "pip": sorted([each.requirement, *each.hashes] for each in self.pip),
             "imports": sorted(self.imports),
         }
+        if self.interpreter is not None:  # links of the archive lead there
+            form["interpreter"] = self.interpreter
         return hashlib.sha256(json_text.text(form).encode()).hexdigest()
 
     @property
@@ -79,7 +83,7 @@ def read(path: Path) -> dict[str, Lock]:
         return {each["profile"]: _lock(each) for each in data["environments"]}
     except FileNotFoundError:
         return {}
-    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+    except (OSError, yaml.YAMLError, LookupError, TypeError, ValueError, AttributeError) as error:
         raise _unreadable(path, str(error) or type(error).__name__) from None
 
 
@@ -113,11 +117,13 @@ _DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 def _data(lock: Lock) -> dict[str, Any]:
     """Empty fields are left out, and so is what each package says by default."""
+    own = {} if lock.interpreter is None else {"interpreter": lock.interpreter}
     return {
         "profile": lock.profile,
         "declared": lock.declared,
         "builder": lock.builder,
         "python": lock.python,
+        **own,
         "imports": list(lock.imports),
         "conda": [_plain(asdict(each)) for each in lock.conda],
         "pip_options": list(lock.pip_options),
@@ -146,6 +152,7 @@ def _lock(data: dict[str, Any]) -> Lock:
         ),
         pip_options=tuple(data["pip_options"]),
         imports=tuple(data["imports"]),
+        interpreter=data.get("interpreter"),
     )
 
 

@@ -13,6 +13,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
@@ -32,6 +33,18 @@ _NUMPY_1 = "up to 24.10 the server hands numpy 2 arrays of wrong values: ask for
 
 # One JSON line before each import, so that a crash has a name, and one with what came of it.
 # What modules print goes to stderr.
+_DIES_WITH_US = """\
+import ctypes, json, os, sys
+ctypes.CDLL(None).prctl(1, 9)
+if os.getppid() == int(sys.argv[1]):
+    try:
+        os.execve(sys.argv[3], sys.argv[3:], json.loads(sys.argv[2]))
+    except OSError as error:
+        print(json.dumps({"errno": error.errno}))
+"""
+"""PR_SET_PDEATHSIG: nobody else would end a module that hangs. The variables are an argument, as
+they would have this Python load the environment's libraries.
+"""
 _PROBE = """
 import importlib, json, os, sys
 out = os.fdopen(os.dup(1), "w")
@@ -177,19 +190,20 @@ def _numpy_on_disk(prefix: Path, demand: Demand) -> dict[str, str]:
 def _run(
     python: Path, names: tuple[str, ...], said: list[Mapping[str, Any]], report: Report
 ) -> str:
-    """Import `names`; what the process says is added to `said`. Returns how it ended, in words."""
+    """Import `names`; what the process says is added to `said`. Returns how it ended, in words.
+
+    OSError where it does not start.
+    """
     report(Event("check", 0, len(names)))
-    command = [str(python), "-I", "-B", "-c", _PROBE, *names]
     timed_out = threading.Event()
     with (
         tempfile.TemporaryFile() as errors,  # modules may write more than a pipe holds
         tempfile.TemporaryDirectory() as home,  # some modules want to write there
         subprocess.Popen(
-            command,
+            _command(python, names, home),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=errors,
-            env=_variables(python.parent.parent, home),
             cwd="/",
             start_new_session=True,
         ) as process,
@@ -198,12 +212,23 @@ def _run(
         for line in process.stdout or ():
             with contextlib.suppress(ValueError):
                 said.append(json.loads(line))
+            if said and "errno" in said[-1]:
+                number = said[-1]["errno"]
+                raise OSError(number, os.strerror(number))
             if said and "done" in said[-1]:
                 break  # what a module started may hold the pipe open
             report(Event("check", sum("name" in each for each in said), len(names)))
         status = process.wait()
         tail = _tail(errors)
     return "\n".join([_ending(status, timed_out=timed_out.is_set()), *tail])
+
+
+def _command(python: Path, names: tuple[str, ...], home: str) -> list[str]:
+    variables = json.dumps(_variables(python.parent.parent, home))
+    return [
+        *(sys.executable, "-I", "-S", "-c", _DIES_WITH_US, str(os.getpid()), variables),
+        *(str(python), "-I", "-B", "-c", _PROBE, *names),
+    ]
 
 
 def _tail(errors: IO[bytes]) -> list[str]:

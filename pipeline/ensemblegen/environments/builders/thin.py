@@ -45,11 +45,12 @@ class Thin:
             pip=pip.lock(request, task.cache, task.report),
             pip_options=tuple(each.text for each in declared.pip if not each.name),
             imports=declared.imports,
+            interpreter=declared.interpreter,
         )
 
     def make(self, task: Task, lock: Lock, work: Path) -> Made:
         folder = work / "env"
-        interpreter = Path(task.declared.interpreter or f"/usr/bin/python{lock.python}")
+        interpreter = Path(lock.interpreter or f"/usr/bin/python{lock.python}")
         _lay_out(folder, interpreter, lock.python)
         packages = folder / "lib" / f"python{lock.python}" / "site-packages"
         pip.install(

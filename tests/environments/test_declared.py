@@ -1,0 +1,154 @@
+"""What an author may declare, and what is said where it cannot be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ensemblegen.environments import declared, demands, profile
+from ensemblegen.environments.declared import Declared
+from ensemblegen.errors import InputError
+from ensemblegen.targets import Target
+
+TEXT = """\
+name: other
+channels: [conda-forge, ./channel, https://here/channel]
+dependencies:
+  - python=3.10.*
+  - conda-forge::scikit_learn >=1.3,<1.5
+  - pip:
+      - regex==2024.11.6
+      - --index-url https://here/simple
+imports: [regex]
+"""
+
+
+def read(folder: Path, text: str = TEXT, name: str = "a") -> Declared:
+    path = folder / "conda" / f"{name}.yaml"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    return declared.read(path)
+
+
+def test_a_file_of_conda(tmp_path: Path) -> None:
+    (tmp_path / "conda" / "channel").mkdir(parents=True)
+    found = read(tmp_path)
+    assert (found.name, found.builder) == ("a", "rattler")  # by its file, as steps name it
+    here = (tmp_path / "conda" / "channel").as_uri()
+    assert found.channels == ("conda-forge", here, "https://here/channel")
+    assert [each.name for each in found.requirements] == ["python", "scikit-learn", "regex"]
+    assert found.conda[1].constraint == ">=1.3,<1.5"
+    assert [each.text for each in found.pip] == [
+        "regex==2024.11.6",
+        "--index-url https://here/simple",
+    ]
+    assert found.pinned_python == "3.10"
+    assert found.lock_path == tmp_path / "conda" / "a.lock"
+    span = found.span("regex")
+    assert span is not None
+    assert span.line == 7
+
+
+@pytest.mark.parametrize(
+    ("spec", "minor"),
+    [
+        ("python=3.10", "3.10"),
+        ("python==3.11.7", "3.11"),
+        ("python 3.12.*", "3.12"),
+        ("python ~=3.9.0", "3.9"),
+        ("python >=3.10,<3.12", None),
+        ("python", None),
+        ("python-dateutil=3.1", None),
+    ],
+)
+def test_the_python_that_it_fixes(tmp_path: Path, spec: str, minor: str | None) -> None:
+    assert read(tmp_path, f"dependencies: ['{spec}']").pinned_python == minor
+
+
+def test_equal_wishes_are_one_environment(tmp_path: Path) -> None:
+    same = TEXT.replace("name: other\n", "").replace("  - python=3.10.*\n", "").replace(
+        "dependencies:\n", "dependencies: # the same\n"
+    )  # fmt: skip
+    same = same.replace("imports:", "  - python=3.10.*\nimports:").replace(" >=1.3", "  >=1.3")
+    first, second = read(tmp_path), read(tmp_path, same, "b")
+    assert first.digest() == second.digest()
+    for changed in (
+        TEXT.replace("3.10", "3.11"),
+        TEXT.replace("[regex]", "[regex, numpy]"),
+        TEXT.replace("conda-forge, ./channel", "./channel, conda-forge"),
+        TEXT.replace("2024.11.6", "2024.11.7"),
+    ):
+        assert read(tmp_path, changed, "c").digest() != first.digest()
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "says", "line"),
+    [
+        ("- numpy\n", "E520", "mapping", 1),
+        ("variables: {A: b}\ndependencies: [numpy]\n", "E520", "`variables`", 1),
+        ("dependencies: [numpy]\nbuilder: thin\n", "E520", "'numpy' is a conda package", 1),
+        ("dependencies:\n  - numpy\n  - scipy ==> 3\n", "E521", "scipy ==> 3", 3),
+        ("dependencies: [python, {pip: [-e .]}]\n", "E521", "-e .", 1),
+        ("dependencies: [python, {pip: [-r more.txt]}]\n", "E521", "-r more.txt", 1),
+        ("dependencies: [python, {pip: [./x.whl]}]\n", "E521", "./x.whl", 1),
+    ],
+)
+def test_what_cannot_be(tmp_path: Path, text: str, code: str, says: str, line: int) -> None:
+    pytest.importorskip("rattler")
+    with pytest.raises(InputError) as error:
+        read(tmp_path, text)
+    problem = error.value.problems[0]
+    assert (problem.code, problem.span and problem.span.line) == (code, line)
+    assert says in problem.message
+
+
+@pytest.mark.parametrize("text", ["dependencies: []", "channels: [x]", "dependencies: [1]", "a: b"])
+def test_another_form(tmp_path: Path, text: str) -> None:
+    with pytest.raises(InputError) as error:
+        read(tmp_path, text)
+    assert all(each.span is not None for each in error.value.problems)
+
+
+@pytest.mark.parametrize("name", ["env", "env.tar.gz", "env.tgz", "env.tar"])
+def test_what_is_there_already(tmp_path: Path, name: str) -> None:
+    (tmp_path / "env").mkdir()
+    found = declared.read(tmp_path / name)
+    assert (found.name, found.builder, found.span()) == ("env", "prebuilt", None)
+
+
+@pytest.mark.parametrize("spec", ["numpy=2.*", "numpy >=2", "numpy==2.1.0", "numpy>=2.1,<3"])
+def test_numpy_2_is_seen_before_anything_is_solved(tmp_path: Path, spec: str) -> None:
+    found = read(tmp_path, f"dependencies: ['{spec}']")
+    (problem,) = demands.problems(found, Target("24.10"))
+    assert problem.code == "E523"
+    assert not list(demands.problems(found, Target("25.01")))
+
+
+@pytest.mark.parametrize(
+    "spec", ["numpy", "numpy=1.26.*", "numpy >=1.22,<2", "numpy<3", "numpy!=2"]
+)
+def test_numpy_1_is_left_to_the_solver(tmp_path: Path, spec: str) -> None:
+    found = read(tmp_path, f"dependencies: ['{spec}']")
+    assert not list(demands.problems(found, Target("24.10")))
+
+
+def test_a_python_that_is_too_old(tmp_path: Path) -> None:
+    found = read(tmp_path, "dependencies: ['python=3.7.*']")
+    (problem,) = demands.problems(found, Target("24.10"))
+    assert problem.code == "E522"
+
+
+def test_what_the_server_demands_besides(tmp_path: Path) -> None:
+    found = read(tmp_path, "dependencies: [scipy]")
+    old, new = profile.of(found, Target("24.10")), profile.of(found, Target("25.01"))
+    assert old.conda_specs(found) == ("scipy", "python 3.10.*", "numpy")
+    assert "numpy <2" in old.constraints
+    assert "numpy <2" not in new.constraints
+    assert not old.needs_stub
+    assert "__cuda" not in old.virtual
+    other = read(tmp_path, "dependencies: ['python=3.11.*', numpy, cuda-version=12.6]")
+    gpu = profile.of(other, Target("24.10"))
+    assert gpu.conda_specs(other) == ("python=3.11.*", "numpy", "cuda-version=12.6")
+    assert gpu.needs_stub
+    assert "__cuda" in gpu.virtual
