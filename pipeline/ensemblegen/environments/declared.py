@@ -99,6 +99,8 @@ class Declared:
     pip: tuple[Spec, ...] = ()
     imports: tuple[str, ...] = ()
     interpreter: str | None = None
+    named_at: Span | None = None
+    """Of an archive or folder, which has no lines: the word of the pipeline that names it."""
 
     @property
     def lock_path(self) -> Path:
@@ -130,9 +132,9 @@ class Declared:
         return any(each.name == package for each in self.requirements)
 
     def span(self, package: str | None = None) -> Span | None:
-        """Where `package` is asked for, or else where packages are. An archive has no lines."""
+        """Where `package` is asked for, or else where packages are."""
         if self.document is None:
-            return None
+            return self.named_at
         for each in self.requirements:
             if package is not None and each.name == package:
                 return self.document.span(each.at)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal
@@ -190,7 +190,8 @@ def _environments(
             declared, problems = declared_at(path, site.target)
             site.problems.extend(problems)
             if declared is not None:
-                found[device] = declared
+                archive = declared.builder == "prebuilt"
+                found[device] = replace(declared, named_at=span) if archive else declared
         elif name:
             message = f"there is no environment '{name}': no conda/{name}.yaml"
             hint = did_you_mean(name, catalog.environment_names(site.folder))

@@ -1,0 +1,1 @@
+env build outfitted-zipped.yaml
