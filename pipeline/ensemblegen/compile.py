@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ensemblegen import graph, placement, plan, source, spec
+from ensemblegen import fusion, graph, placement, plan, source, spec
 from ensemblegen.check import pipeline as check
 from ensemblegen.errors import InputError, Problem, in_order
 from ensemblegen.graph import Graph
@@ -71,7 +71,7 @@ def make_plan(path: Path, choice: Choice = FROM_FILE) -> Plan:
     checked = examine(path, choice)
     if checked.wrong:
         raise InputError(checked.problems)
-    return checked.plan()
+    return fusion.fuse(checked.plan(), choice.fuse)
 
 
 def _inside(choice: Choice, profiles: Collection[str]) -> Choice:

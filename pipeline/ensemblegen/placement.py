@@ -25,6 +25,7 @@ class Choice:
 
     device: Device | None = None
     profile: str | None = None
+    fuse: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

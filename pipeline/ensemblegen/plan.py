@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ensemblegen.environments.execution import Where
 from ensemblegen.errors import Problem
@@ -71,6 +71,7 @@ class Plan:
     inner: tuple[Plan, ...] = ()
     """Pipelines that are steps of this one."""
     environment_placement: Where = "beside"
+    fuse: bool | Literal["auto"] = False
     warnings: tuple[Problem, ...] = ()
     """What will surprise, though it works."""
 
@@ -119,6 +120,7 @@ def make(
         folders=tuple(here / each for each in pipeline.models),
         inner=inner,
         environment_placement=pipeline.environment_placement,
+        fuse=pipeline.fuse,
         warnings=warnings,
     )
 

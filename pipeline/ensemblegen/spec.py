@@ -199,6 +199,11 @@ class PipelineSpec(Node):
         "model's folder, for object stores; directory: beside it, unpacked; none: steps run in "
         "the server's own Python.",
     )
+    fuse: bool | Literal["auto"] = Field(
+        False,
+        description="Join adjacent Python steps of one environment and device into one model: "
+        "auto where no parallel work is lost, true wherever it is possible.",
+    )
     examples: list[Example] = Field(default_factory=list)
     folder: Path | None = Field(
         None, description="A folder whose files go beside the ensemble's config: labels, versions."

@@ -68,7 +68,7 @@ class Model:
 
     @property
     def step(self) -> Any:
-        return self.python._step.target
+        return self.python._stages[0].step.target
 
     def ask(self, *requests: dict[str, Any], requested: Any = None) -> list[Answer]:
         """One execute; `requested` names outputs for all requests, or is a list of such lists."""

@@ -25,6 +25,14 @@ EnvironmentsOption = Annotated[
         "in each model, as a directory, or none.",
     ),
 ]
+FuseOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--fuse/--no-fuse",
+        help="Join adjacent Python steps into one model wherever possible, or nowhere, whatever "
+        "the file says.",
+    ),
+]
 
 
 def compile(
@@ -45,6 +53,7 @@ def compile(
         str | None, typer.Option(help="Place the steps as a profile of the file says.")
     ] = None,
     environments: EnvironmentsOption = None,
+    fuse: FuseOption = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would change; write nothing.")
     ] = False,
@@ -68,7 +77,7 @@ def compile(
     gc.disable()
     if device is not None and profile is not None:
         raise typer.BadParameter("--device and --profile exclude each other")
-    plan = fitted(make_plan(pipeline, Choice(device, profile)), environments)
+    plan = fitted(make_plan(pipeline, Choice(device, profile, fuse)), environments)
     target = output or pipeline.parent / "build" / "repository"
     made, archives = files(plan), beside.of(plan)
     looking = dry_run or check
@@ -102,6 +111,18 @@ def fitted(plan: Plan, where: Where | None) -> Plan:
     return outfit(plan, Store(), where)
 
 
+def fused(plan: Plan) -> dict[str, tuple[str, ...]]:
+    """The steps of each model that has several."""
+    from ensemblegen.members.fused import steps_of
+
+    return {
+        member.model: steps
+        for each in plan.all()
+        for member in each.members
+        if len(steps := steps_of(member)) > 1
+    }
+
+
 def _stale(pipeline: Path, target: Path) -> tuple[Problem, ...]:
     from ensemblegen.errors import Problem
 
@@ -115,6 +136,7 @@ def _json(plan: Plan, target: Path, changes: Changes, stale: tuple[Problem, ...]
         "pipeline": plan.name,
         "repository": str(target),
         "device": plan.device,
+        "fused": [list(steps) for steps in fused(plan).values()],
         "added": list(changes.added),
         "changed": list(changes.changed),
         "removed": list(changes.removed),
@@ -144,3 +166,5 @@ def _show(plan: Plan, target: Path, changes: Changes, *, written: bool) -> None:
     out.print(f"{verb} [bold]{plan.name}[/] for {plan.device} into {target}")
     out.print(f"  files   {counts}")
     out.print(f"  steps   {steps}")
+    for model, joined in fused(plan).items():
+        out.print(f"  fused   {', '.join(joined)} in {model}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from ensemblegen.cli.compile import EnvironmentsOption, fitted
+from ensemblegen.cli.compile import EnvironmentsOption, FuseOption, fitted
 from ensemblegen.cli.render import Format, console, print_json
 from ensemblegen.cli.serve import EngineOption, LogOption, ServerOption, TimeoutOption, started
 from ensemblegen.engine.locate import Choice as EngineChoice
@@ -25,6 +25,7 @@ def test(
     ] = None,
     profile: Annotated[str | None, typer.Option(help="Place the steps by this profile.")] = None,
     environments: EnvironmentsOption = None,
+    fuse: FuseOption = None,
     engine: EngineOption = EngineChoice.auto,
     server: ServerOption = None,
     timeout: TimeoutOption = 300.0,
@@ -43,7 +44,7 @@ def test(
     from ensemblegen.errors import InputError, Problem
     from ensemblegen.placement import Choice
 
-    plan = fitted(make_plan(pipeline, Choice(device, profile)), environments)
+    plan = fitted(make_plan(pipeline, Choice(device, profile, fuse)), environments)
     if not plan.examples:
         hint = "add `examples: [{name: first, inputs: {...}, expect: {OUTPUT: {value: 1}}}]`"
         raise InputError([Problem("E214", f"{pipeline} has no examples to test", hint=hint)])

@@ -61,6 +61,7 @@ class PythonSpec(StepSpec):
     )
     environment: EnvironmentWord | None = None
     arrays: ArraysWord | None = None
+    fuse: bool = Field(True, description="Whether it may be joined with its neighbours.")
     batching: Literal["concatenate", "per_request"] = "concatenate"
 
 
@@ -71,6 +72,8 @@ class _Artifact:
     assets: dict[str, FilePath]
     batching: str
     environments: dict[Device, Declared]
+    alone: bool
+    """Whether the author wants it as a model of its own."""
 
 
 class Python(Kind):
@@ -100,7 +103,12 @@ class Python(Kind):
         file = described.file if described else None
         defaults = file.parameters if file else {}
         artifact = _Artifact(
-            implementations, {**defaults, **step.parameters}, assets, step.batching, environments
+            implementations,
+            {**defaults, **step.parameters},
+            assets,
+            step.batching,
+            environments,
+            alone=not step.fuse or step.model is not None or step.version != -1,
         )
         return Signature(inputs, outputs, artifact, _declared_twice(step, described, site))
 
@@ -113,30 +121,59 @@ class Python(Kind):
         return artifact.environments
 
     def parameters(self, member: Member, device: Place, target: Target) -> dict[str, str]:
-        artifact: _Artifact = member.artifact
         execution = member.executions.get(device)
         given = {PARAMETER: execution.value} if execution else {}
-        if device == "gpu" and artifact.implementations[device].arrays != "numpy":
+        if needs_gpu_inputs(member, device):
             # Without this the backend copies every input to the host before the step sees it.
             given["FORCE_CPU_ONLY_INPUT_TENSORS"] = "no"
         return given
 
     def files(self, member: Member) -> Iterator[tuple[str, Content]]:
-        artifact: _Artifact = member.artifact
-        yield from _runtime()
-        yield "1/step.json", _step_json(member, artifact)
-        sources = {each.source.path: each.source for each in artifact.implementations.values()}
-        for found in sources.values():
-            for inner, path in found.files():
-                yield f"1/{found.package}/{inner}", _read(path)
-        for name, path in artifact.assets.items():
-            yield f"1/assets/{name}", Linked(path)
+        yield from runtime()
+        yield "1/step.json", _step_json(member)
+        yield from sources(member, "1/assets")
         for execution in member.executions.values():
             yield from execution.files()
 
 
+def fusible(member: Member) -> bool:
+    """Whether it is a Python step whose model is nobody's business but ours."""
+    return member.kind.word == Python.word and not member.artifact.alone and not member.config
+
+
+def alike(member: Member) -> tuple[Any, ...]:
+    """What steps of one model must have in common, beyond what Triton is told of the model."""
+    artifact: _Artifact = member.artifact
+    paths = tuple((name, str(each.path)) for name, each in artifact.environments.items())
+    return artifact.batching, tuple(sorted(artifact.implementations)), paths
+
+
+def packages(member: Member) -> dict[str, FilePath]:
+    """The folders of code that it brings, by the name under which they are imported."""
+    artifact: _Artifact = member.artifact
+    found = (each.source for each in artifact.implementations.values())
+    return {each.package: each.path.resolve() for each in found}
+
+
+def needs_gpu_inputs(member: Member, device: Place) -> bool:
+    """Whether the step takes its inputs where they are, in GPU memory."""
+    artifact: _Artifact = member.artifact
+    return device == "gpu" and artifact.implementations[device].arrays != "numpy"
+
+
+def sources(member: Member, assets: str) -> Iterator[tuple[str, Content]]:
+    """The author's code and files; the latter in the folder `assets`."""
+    artifact: _Artifact = member.artifact
+    found = {each.source.path: each.source for each in artifact.implementations.values()}
+    for source in found.values():
+        for inner, path in source.files():
+            yield f"1/{source.package}/{inner}", _read(path)
+    for name, path in artifact.assets.items():
+        yield f"{assets}/{name}", Linked(path)
+
+
 @cache
-def _runtime() -> tuple[tuple[str, bytes], ...]:
+def runtime() -> tuple[tuple[str, bytes], ...]:
     package = [
         (f"1/ensemblegen_runtime/{path.name}", path.read_bytes())
         for path in sorted(RUNTIME.glob("*.py"))
@@ -264,7 +301,17 @@ def _declared_twice(
     )
 
 
-def _step_json(member: Member, artifact: _Artifact) -> bytes:
+def _step_json(member: Member) -> bytes:
+    data = {**step_data(member), "numpy2": member.numpy2}
+    if member.executions:
+        placed = {device: each.expected() for device, each in member.executions.items()}
+        data["environments"] = placed
+    return json_text.text(data).encode()
+
+
+def step_data(member: Member) -> dict[str, Any]:
+    """What the runtime is told of a step."""
+    artifact: _Artifact = member.artifact
     implementations = {
         device: {
             "folder": each.source.package,
@@ -274,22 +321,17 @@ def _step_json(member: Member, artifact: _Artifact) -> bytes:
         }
         for device, each in artifact.implementations.items()
     }
-    step: dict[str, Any] = {
+    return {
         "origin": member.origin,
         "pipeline": member.pipeline,
         "step": member.step,
         "max_batch_size": member.max_batch_size,
         "batching": artifact.batching,
-        "numpy2": member.numpy2,
         "implementations": implementations,
         "inputs": [_input_json(each) for each in member.inputs],
         "outputs": [_tensor_json(each) for each in member.outputs],
         "parameters": artifact.parameters,
     }
-    if member.executions:
-        placed = {device: each.expected() for device, each in member.executions.items()}
-        step["environments"] = placed
-    return json_text.text(step).encode()
 
 
 def _tensor_json(each: MemberTensor) -> dict[str, Any]:

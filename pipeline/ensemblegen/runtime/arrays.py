@@ -16,6 +16,7 @@ import numpy
 import triton_python_backend_utils as pb_utils
 
 from .failure import StepError
+from .handed import Handed, Renamed
 
 
 class Library(Protocol):
@@ -84,8 +85,15 @@ class Torch:
         return guard
 
     def receive(self, tensor: Any) -> Any:
-        # The tensor itself, not a capsule of it: so the producer's stream is waited for.
-        array = self._torch.from_dlpack(tensor)
+        if type(tensor) is Handed and tensor.library != "cupy":
+            array = tensor.array
+            # numpy 1.x exports neither booleans nor what is read-only.
+            array = self._torch.from_numpy(array) if tensor.library == "numpy" else array.detach()
+        else:
+            # The tensor itself, not a capsule of it: so the producer's stream is waited for.
+            array = self._torch.from_dlpack(tensor)
+            if type(tensor) is Renamed and tensor.shared:
+                array = array.clone()
         return array if array.device == self._device else array.to(self._device)
 
     def concatenate(self, parts: list[Any]) -> Any:
@@ -117,7 +125,11 @@ class Cupy:
     def receive(self, tensor: Any) -> Any:
         if tensor.is_cpu():
             return self._cupy.asarray(tensor.as_numpy())
+        if type(tensor) is Handed and tensor.library == "cupy":
+            return tensor.array
         array = self._cupy.from_dlpack(tensor)
+        if type(tensor) is Renamed and tensor.shared:
+            array = array.copy()
         # Triton hands a GPU tensor over on its producer's device; copy() moves it to the current.
         return array if array.device.id == self._index else array.copy()
 

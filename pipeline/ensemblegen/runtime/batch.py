@@ -8,7 +8,7 @@ import triton_python_backend_utils as pb_utils
 
 from .failure import Failures
 from .inputs import Inputs, Item
-from .outputs import Outputs
+from .outputs import Outputs, Part
 from .step import Step
 
 
@@ -26,6 +26,13 @@ class Batch:
 
     def answer(self, requests: list[Any]) -> list[Any]:
         """One response per request, in their order: Triton waits for ever for one that is None."""
+        return [
+            self._response(result) if type(result) is list else result
+            for result in self.results(requests)
+        ]
+
+    def results(self, requests: list[Any]) -> list[Any]:
+        """For each request its Parts, or the error response."""
         responses: list[Any] = [None] * len(requests)
         items = []
         for position, request in enumerate(requests):
@@ -36,6 +43,12 @@ class Batch:
         for group in self._groups(items):
             self._answer_group(group, responses)
         return responses
+
+    def _response(self, parts: list[Part]) -> Any:
+        try:
+            return pb_utils.InferenceResponse(output_tensors=[part.tensor() for part in parts])
+        except BaseException as error:  # noqa: BLE001 - it must not reach the neighbours
+            return self._failures.response(error)
 
     def _groups(self, items: list[Item]) -> list[list[Item]]:
         if len(items) < 2 or not self._together:
@@ -70,7 +83,6 @@ class Batch:
         answers = []
         start = 0
         for item in group:
-            tensors = self._outputs.tensors(checked, item, start, None if alone else sizes)
-            answers.append(pb_utils.InferenceResponse(output_tensors=tensors))
+            answers.append(self._outputs.parts(checked, item, start, None if alone else sizes))
             start += item.rows
         return answers

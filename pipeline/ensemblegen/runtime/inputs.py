@@ -12,6 +12,7 @@ import numpy
 
 from .arrays import Library, Numpy
 from .failure import StepError
+from .handed import Handed
 from .spec import ARRAY_NAMES, StepSpec, TensorSpec
 from .text import decode
 
@@ -19,7 +20,7 @@ from .text import decode
 class Item:
     """One request on its way through the step. `rows` is 1 where there is no batch axis."""
 
-    __slots__ = ("key", "position", "requested", "rows", "sizes", "values")
+    __slots__ = ("key", "origins", "position", "requested", "rows", "sizes", "values")
 
     def __init__(self, position: int, requested: frozenset[str]) -> None:
         self.position = position
@@ -28,6 +29,9 @@ class Item:
         self.rows = 1
         self.sizes: dict[str, int] = {}
         self.key: tuple[Any, ...] = ()
+        self.origins: dict[str, tuple[Any, int]] = {}
+        """Of values that a step in this process gave: the array that they are rows of, and from
+        which row on."""
 
 
 class Port(Protocol):
@@ -123,11 +127,7 @@ class Inputs:
             requested = frozenset(request.requested_output_names()) or requested
         item = Item(position, requested)
         values = item.values
-        for tensor in request.inputs():
-            name = tensor.name()
-            port = self._ports.get(name)
-            if port is not None:  # Triton adds inputs of its own: START of a sequence, for one
-                values[name] = port.receive(tensor)
+        self._receive(request, item)
         if self._batched:
             item.rows = _rows(values)
         if len(values) < len(self._ports):
@@ -138,6 +138,16 @@ class Inputs:
             item.key = self._key(values)
         return item
 
+    def _receive(self, request: Any, item: Item) -> None:
+        values = item.values
+        for tensor in request.inputs():
+            name = tensor.name()
+            port = self._ports.get(name)
+            if port is not None:  # Triton adds inputs of its own: START of a sequence, for one
+                values[name] = port.receive(tensor)
+                if type(tensor) is Handed and values[name] is tensor.part:
+                    item.origins[name] = tensor.origin
+
     def arguments(self, group: list[Item]) -> dict[str, Any]:
         """The keyword arguments of one call for all of the group."""
         if len(group) == 1:
@@ -145,7 +155,11 @@ class Inputs:
         arguments: dict[str, Any] = {}
         for name, port in self._ports.items():
             parts = [item.values[name] for item in group]
-            arguments[name] = None if parts[0] is None else port.join(parts)
+            whole = _whole(group, name) if group[0].origins else None
+            if whole is not None:
+                arguments[name] = whole
+            else:
+                arguments[name] = None if parts[0] is None else port.join(parts)
         return arguments
 
     def sizes(self, group: list[Item]) -> dict[str, int]:
@@ -181,6 +195,18 @@ class Inputs:
             None if values[name] is None else tuple(values[name].shape[1:]) for name in self._shaped
         ]
         return (*shapes, *[values[name] is None for name in self._present])
+
+
+def _whole(group: list[Item], name: str) -> Any:
+    """The array of which the group's values are all rows, one after the other; else None."""
+    whole = group[0].origins.get(name, (None, 0))[0]
+    row = 0
+    for item in group:
+        origin = item.origins.get(name)
+        if origin is None or origin[0] is not whole or origin[1] != row:
+            return None
+        row += item.rows
+    return whole if whole is not None and row == len(whole) else None
 
 
 def _rows(values: dict[str, Any]) -> int:

@@ -168,6 +168,23 @@ class Checked:
         self.library = library
 
 
+class Part:
+    """What one request gets of an output: rows of what the call gave, from `start` on."""
+
+    __slots__ = ("array", "library", "name", "start", "whole")
+
+    def __init__(self, name: str, array: Any, library: str, whole: Any, start: int) -> None:
+        self.name = name
+        self.array = array
+        self.library = library
+        self.whole = whole
+        """The array of the whole call; None where the part is cropped."""
+        self.start = start
+
+    def tensor(self) -> Any:
+        return SENDERS[self.library](self.name, self.array)
+
+
 class Outputs:
     """All outputs of a step. `optional` says that the step leaves out what is not asked for."""
 
@@ -194,20 +211,21 @@ class Outputs:
                 raise StepError(f"output '{name}' is missing: the step returned {_list(result)}")
         return checked
 
-    def tensors(
+    def parts(
         self, checked: list[Checked], item: Item, start: int, sizes: dict[str, int] | None
-    ) -> list[Any]:
+    ) -> list[Part]:
         """What one request asked for. `sizes` are its group's; None where it was called alone."""
-        tensors = []
+        parts = []
         for output in checked:
             if output.name not in item.requested:
                 continue
-            part = output.array
+            whole, array = output.array, output.array
             if sizes is not None:
-                part = part[start : start + item.rows]
-                part = self._outputs[output.name].cropped(part, item.sizes, sizes)
-            tensors.append(SENDERS[output.library](output.name, part))
-        return tensors
+                rows = array[start : start + item.rows]
+                array = self._outputs[output.name].cropped(rows, item.sizes, sizes)
+                whole = whole if array is rows else None
+            parts.append(Part(output.name, array, output.library, whole, start))
+        return parts
 
     def _named(self, result: Any) -> dict[str, Any]:
         if self._only is not None and result is not None:

@@ -75,9 +75,10 @@ class StepSpec:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     parameters: dict[str, Any]
-    numpy2: bool
-    environments: dict[str, dict[str, Any]]
-    """What marks the environment that the step belongs into, by device."""
+    sources: dict[str, str]
+    """Of a step in a model of several: the model's tensor that each input takes."""
+    gives: dict[str, str]
+    """Likewise, what the model calls each output that somebody takes."""
 
     @property
     def prefix(self) -> str:
@@ -89,8 +90,31 @@ class StepSpec:
         return self.max_batch_size > 0
 
 
-def load(path: Path) -> StepSpec:
+@dataclass(frozen=True)
+class ModelSpec:
+    """A model: one step, or several that run one after the other in this order."""
+
+    steps: tuple[StepSpec, ...]
+    numpy2: bool
+    environments: dict[str, dict[str, Any]]
+    """What marks the environment that the model belongs into, by device."""
+    outputs: tuple[str, ...]
+    """Of a model of several steps."""
+
+
+def load(path: Path) -> ModelSpec:
     written = json.loads(path.read_text(encoding="utf-8"))
+    return ModelSpec(
+        steps=tuple(_step(each) for each in written.get("steps", [written])),
+        numpy2=written.get("numpy2", False),
+        environments=written.get("environments", {}),
+        outputs=tuple(
+            each if isinstance(each, str) else each["name"] for each in written["outputs"]
+        ),
+    )
+
+
+def _step(written: dict[str, Any]) -> StepSpec:
     return StepSpec(
         origin=written["origin"],
         pipeline=written["pipeline"],
@@ -103,8 +127,8 @@ def load(path: Path) -> StepSpec:
         inputs=tuple(_tensor(entry) for entry in written["inputs"]),
         outputs=tuple(_tensor(entry) for entry in written["outputs"]),
         parameters=written.get("parameters", {}),
-        numpy2=written.get("numpy2", False),
-        environments=written.get("environments", {}),
+        sources=written.get("sources", {}),
+        gives=written.get("gives", {}),
     )
 
 
