@@ -79,17 +79,18 @@ def _words(detail: ErrorDetails, word: str) -> tuple[str, str | None]:
     elif kind not in _WORDED:
         message = f"{word}: {message[0].lower()}{message[1:]}"
     if kind == "string_type" and isinstance(detail["input"], (int, float)):
-        written = '"24.10"' if word == "target" else f'"{detail["input"]}"'
+        written = '"24.10"' if word == "target" else f'"{_shown(detail["input"])}"'
         hint = f"quote it: {word}: {written}"
     return message, hint
 
 
 def _written(document: Document, at: At, inner: At) -> str:
     """The last key on the way that the author wrote: short forms and lists add others."""
+    way = _existing(document, (*at, *inner))
     keys = [
         str(part)
-        for i, part in enumerate(inner)
-        if isinstance(part, str) and (*at, *inner[: i + 1]) in document.keys
+        for i, part in enumerate(way)
+        if i >= len(at) and isinstance(part, str) and way[: i + 1] in document.keys
     ]
     return keys[-1] if keys else ""
 
@@ -104,7 +105,10 @@ def _existing(document: Document, way: At) -> At:
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
+    """As YAML has it, where Python writes it otherwise."""
+    if value is None:
+        return "nothing"
+    text = str(value).lower() if isinstance(value, bool) else repr(value)
     return text if len(text) <= 40 else f"{text[:37]}..."
 
 

@@ -122,6 +122,7 @@ def test_ended_in_each_phase(
     assert make(path, own).entry.sha256 == make(path, cache).entry.sha256
     key = make(path, own).entry.key
     assert projects.left(own) == [f"{key}.json", f"{key}.tar.gz"]
+    assert not list((own / "scratch").glob("*"))
     assert sorted(each.name for each in path.parent.iterdir()) == ["a.lock", "a.yaml"]
 
 

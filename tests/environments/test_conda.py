@@ -165,6 +165,13 @@ def test_unknown_channel(word: str, tmp_path: Path) -> None:
     assert _refused(_request(word, "tinya"), tmp_path / "cache").kind == "channel"
 
 
+def test_words_that_are_no_channels() -> None:
+    """Conda's `defaults` is Anaconda's own server, not a channel of anaconda.org."""
+    assert conda.channels("conda-forge") == ("conda-forge",)
+    assert conda.channels("nodefaults") == ()
+    assert all(each.startswith("https://repo.anaconda.com/") for each in conda.channels("defaults"))
+
+
 def test_unknown_channel_of_a_server(
     server: tuple[str, http.server.ThreadingHTTPServer], tmp_path: Path
 ) -> None:

@@ -59,11 +59,30 @@ def test_a_file_of_conda(tmp_path: Path) -> None:
         ("python ~=3.9.0", "3.9"),
         ("python >=3.10,<3.12", None),
         ("python", None),
+        ("python=2.7", "2.7"),
         ("python-dateutil=3.1", None),
     ],
 )
 def test_the_python_that_it_fixes(tmp_path: Path, spec: str, minor: str | None) -> None:
     assert read(tmp_path, f"dependencies: ['{spec}']").pinned_python == minor
+
+
+@pytest.mark.parametrize(
+    ("dependencies", "messages"),
+    [
+        ("[yes]", ["dependencies must be text, not true"]),
+        ("[python, 3, 1.5]", [f"dependencies must be text, not {each}" for each in (3, 1.5)]),
+        ("[pip: requests]", ["pip must be a list, not 'requests'"]),
+        ("", ["dependencies must be a list, not nothing"]),
+        ("[]", ["dependencies must not be empty"]),
+    ],
+)
+def test_a_dependency_of_the_wrong_form_is_told_once(
+    tmp_path: Path, dependencies: str, messages: list[str]
+) -> None:
+    with pytest.raises(InputError) as error:
+        read(tmp_path, f"dependencies: {dependencies}\n")
+    assert [each.message for each in error.value.problems] == messages
 
 
 def test_equal_wishes_are_one_environment(tmp_path: Path) -> None:

@@ -234,7 +234,9 @@ def test_pips_index_is_taken_where_uv_has_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def index(*asked: str) -> str | None:
-        return pip._Surroundings(tmp_path, asked, False).variables().get("UV_DEFAULT_INDEX")
+        return (
+            pip._Surroundings(tmp_path, tmp_path, asked, False).variables().get("UV_DEFAULT_INDEX")
+        )
 
     for name in ("PIP_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX_URL"):
         monkeypatch.delenv(name, raising=False)

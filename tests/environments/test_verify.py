@@ -37,7 +37,7 @@ def environment(at: Path, modules: Mapping[str, bytes], **libraries: bytes) -> P
 
 def texts(prefix: Path, *modules: str, stub: Path | None = None, **demand: object) -> list[str]:
     python, numpy2 = str(demand.get("python", MINOR)), bool(demand.get("numpy2", False))
-    found = faults_of(prefix, Demand(python, numpy2, modules, stub), silent)
+    found = faults_of(prefix, Demand(python, numpy2, modules, stub), silent, prefix.parent)
     assert all(each.kind == "verify" for each in found)
     return [each.text for each in found]
 
@@ -51,7 +51,7 @@ def test_a_good_environment_has_no_faults(tmp_path: Path) -> None:
     prefix = environment(tmp_path / "env", {**NUMPY, "mine.py": b"print('talks'); x = 1"})
     events: list[Event] = []
     demand = Demand(MINOR, False, ("mine", "json"), stub(tmp_path / "stub"))
-    assert faults_of(prefix, demand, events.append) == ()
+    assert faults_of(prefix, demand, events.append, prefix.parent) == ()
     assert events[-1] == Event("check", 3, 3)
     assert not list(prefix.rglob("__pycache__"))
 

@@ -89,6 +89,9 @@ class CondaPackage:
     python_site_packages_path: str | None
 
 
+_DEFAULTS = ("https://repo.anaconda.com/pkgs/main", "https://repo.anaconda.com/pkgs/r")
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """What is asked for, and the machine that it must run on."""
@@ -124,7 +127,7 @@ def solve(request: Request, cache: Path, report: Report) -> tuple[CondaPackage, 
         {
             "do": "solve",
             "cache": str(cache.absolute() / "repodata"),
-            "channels": [_channel(each) for each in request.channels],
+            "channels": [each for word in request.channels for each in channels(word)],
             "specs": list(request.specs),
             "constraints": list(request.constraints),
             "subdir": request.subdir,
@@ -153,8 +156,16 @@ def install(
     )
 
 
-def _channel(word: str) -> str:
-    return Path(word).as_uri() if word.startswith("/") else word
+def channels(word: str) -> tuple[str, ...]:
+    """What a word of `channels` stands for; two of conda's own words are not names of channels.
+
+    https://docs.conda.io/projects/conda/en/latest/user-guide/configuration/settings.html
+    """
+    if word == "defaults":
+        return _DEFAULTS
+    if word == "nodefaults":
+        return ()
+    return (Path(word).as_uri(),) if word.startswith("/") else (word,)
 
 
 def _package(data: Mapping[str, Any]) -> CondaPackage:

@@ -14,9 +14,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
 
 from ensemblegen import catalog, json_text, source
 from ensemblegen.environments import conda, pip, store
@@ -28,7 +28,7 @@ from ensemblegen.source import Document
 BuilderWord = Literal["rattler", "thin", "prebuilt"]
 ARCHIVES = (".tar.gz", ".tgz", ".tar")
 _CHANNELS = ("conda-forge",)
-_PINNED = re.compile(r"^(?:==?|~=)?\s*(3\.\d+)(?![\d])")
+_PINNED = re.compile(r"^(?:==?|~=)?\s*(\d+\.\d+)(?![\d])")
 _CUDA = re.compile(r"^(cuda-.*|cudatoolkit)$")
 _NAME = re.compile(r"^\s*(?:[^\s:]+::)?([A-Za-z0-9_.\-]+)")
 _URL = re.compile(r"^[a-z][a-z0-9+.\-]*://")
@@ -41,13 +41,20 @@ class PipSection(BaseModel):
     pip: list[str]
 
 
+Dependency = Annotated[
+    Annotated[str, Tag("spec")] | Annotated[PipSection, Tag("section")],
+    Discriminator(lambda value: "section" if isinstance(value, dict) else "spec"),
+]
+"""One of the two, so that a wrong one is told once what it should be."""
+
+
 class EnvironmentFile(BaseModel):
     """conda's environment.yml, and three words of ours."""
 
     model_config = ConfigDict(extra="forbid")
     name: str | None = None
     channels: list[str] = Field(default_factory=lambda: list(_CHANNELS))
-    dependencies: list[str | PipSection] = Field(min_length=1)
+    dependencies: list[Dependency] = Field(min_length=1)
     builder: Literal["rattler", "thin"] = Field(
         "rattler",
         description="rattler: conda packages, with a Python of their own. thin: the Python of the "

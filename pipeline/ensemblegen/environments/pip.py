@@ -14,7 +14,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from urllib.parse import urlsplit
 
 from ensemblegen.environments.faults import Fault, FaultKind
 from ensemblegen.environments.progress import Event, Report
+from ensemblegen.environments.scratch import scratch
 
 _INDEXES = ("-i", "--index-url")
 _VALUED = (*_INDEXES, "--extra-index-url", "-f", "--find-links")
@@ -48,7 +48,7 @@ if os.getppid() == int(sys.argv[1]):
     os.execv(sys.argv[2], sys.argv[2:])
 """
 """PR_SET_PDEATHSIG, which holds across execv."""
-_OUR_FILE = re.compile(r"\S*/ensemblegen-pip-[^/\s]+/requirements\.(?:in|txt)")
+_OUR_FILE = re.compile(r"\S*/scratch/[^/\s]+/requirements\.(?:in|txt)")
 _SIGNS: tuple[tuple[str, FaultKind], ...] = (
     ("no space left on device", "space"),
     ("disk quota exceeded", "space"),
@@ -124,7 +124,7 @@ def lock(request: Request, cache: Path, report: Report) -> tuple[PipPackage, ...
     if len(asked) == len(request.lines):
         return ()
     report(Event("pip"))
-    with _scratch() as folder:
+    with scratch(cache) as folder:
         wanted, limits = folder / "requirements.in", folder / "constraints.txt"
         _write(wanted, (*_in_file(asked), *(e for e in request.lines if e.strip() not in asked)))
         _write(limits, request.constraints)
@@ -136,7 +136,7 @@ def lock(request: Request, cache: Path, report: Report) -> tuple[PipPackage, ...
                 *(("--prerelease", "allow") if _PRE in asked else ()),
                 str(wanted),
             ],
-            _Surroundings(cache, asked, request.offline),
+            _Surroundings(cache, folder, asked, request.offline),
         )
     found = sorted(_packages(text), key=lambda each: each.name)
     report(Event("pip", len(found), len(found)))
@@ -162,7 +162,7 @@ def install(  # noqa: PLR0913 - two kinds of place
         return
     report(Event("pip", 0, len(packages)))
     asked = options(lines)
-    with _scratch() as folder:
+    with scratch(cache) as folder:
         wanted = folder / "requirements.txt"
         hashed = (" ".join([e.requirement, *_hash_options(e)]) for e in packages)
         _write(wanted, (*_in_file(asked), *hashed))
@@ -173,7 +173,7 @@ def install(  # noqa: PLR0913 - two kinds of place
                 *_place(python, target),
                 *("--requirements", str(wanted)),
             ],
-            _Surroundings(cache, asked, offline),
+            _Surroundings(cache, folder, asked, offline),
         )
     if target is not None:
         (target[0] / ".lock").unlink(missing_ok=True)  # uv's own, and no part of the environment
@@ -257,12 +257,6 @@ def _packages(text: str) -> Iterator[PipPackage]:
         yield PipPackage(name, requirement, tuple(sorted(hashes)))
 
 
-@contextlib.contextmanager
-def _scratch() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="ensemblegen-pip-") as name:
-        yield Path(name)
-
-
 def _write(path: Path, lines: Sequence[str]) -> None:
     path.write_text("".join(f"{each}\n" for each in lines), encoding="utf-8")
 
@@ -272,6 +266,7 @@ class _Surroundings:
     """Of one run of uv."""
 
     cache: Path
+    scratch: Path
     asked: tuple[str, ...]
     offline: bool
 
@@ -290,6 +285,7 @@ class _Surroundings:
             address = _pip_index()
             if address is not None:
                 kept["UV_DEFAULT_INDEX"] = address
+        kept["TMPDIR"] = str(self.scratch)  # it leaves files of its own there
         return kept
 
 

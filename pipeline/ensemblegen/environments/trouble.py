@@ -7,6 +7,7 @@ import errno
 import re
 from collections.abc import Iterator
 
+from ensemblegen.environments import conda
 from ensemblegen.environments.declared import Declared
 from ensemblegen.environments.faults import Fault, FaultKind
 from ensemblegen.errors import InputError, MachineError, Problem, Span
@@ -92,7 +93,7 @@ def _span(fault: Fault, declared: Declared) -> Span | None:
     package = _named(fault.text, declared)
     if fault.kind == "channel" and declared.document is not None and package is None:
         for number, channel in enumerate(declared.channels):
-            if channel in fault.text:
+            if any(each in fault.text for each in conda.channels(channel)):
                 return declared.document.span(("channels", number))
     if fault.kind == "verify" and declared.document is not None:
         for number, module in enumerate(declared.imports):

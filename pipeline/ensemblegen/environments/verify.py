@@ -79,11 +79,11 @@ class Demand:
     stub: Path | None
 
 
-def faults_of(prefix: Path, demand: Demand, report: Report) -> tuple[Fault, ...]:
+def faults_of(prefix: Path, demand: Demand, report: Report, work: Path) -> tuple[Fault, ...]:
     """All that keeps a server from using the environment in `prefix`, as faults of kind "verify".
 
-    Runs its `bin/python3`. Where that is a link to a Python of the server that this machine does
-    not have, only numpy is looked at, by its metadata.
+    Runs its `bin/python3`, with a home in the folder `work`. Where that is a link to a Python of
+    the server that this machine does not have, only numpy is looked at, by its metadata.
     """
     prefix = prefix.absolute()
     python = prefix / "bin" / "python3"
@@ -91,7 +91,7 @@ def faults_of(prefix: Path, demand: Demand, report: Report) -> tuple[Fault, ...]
     libraries = () if outside else tuple(_libpython(prefix, demand))
     if outside and not python.exists():
         return (*_numpy(_numpy_on_disk(prefix, demand), demand), *_versions(prefix, demand))
-    return (*libraries, *_versions(prefix, demand), *_imports(python, demand, report))
+    return (*libraries, *_versions(prefix, demand), *_imports(python, demand, report, work))
 
 
 def _fault(text: str, hint: str | None = None) -> Fault:
@@ -151,11 +151,11 @@ def _elf(path: Path) -> elf.Elf:
 # Modules ------------------------------------------------------------------------------------
 
 
-def _imports(python: Path, demand: Demand, report: Report) -> Iterator[Fault]:
+def _imports(python: Path, demand: Demand, report: Report, work: Path) -> Iterator[Fault]:
     names = ("numpy", *(each for each in demand.modules if each != "numpy"))
     said: list[Mapping[str, Any]] = []
     try:
-        ending = _run(python, names, said, report)
+        ending = _run(python, names, said, report, work)
     except OSError as error:
         yield _fault(f"bin/python3 does not start: {error.strerror or error}")
         return
@@ -188,7 +188,7 @@ def _numpy_on_disk(prefix: Path, demand: Demand) -> dict[str, str]:
 
 
 def _run(
-    python: Path, names: tuple[str, ...], said: list[Mapping[str, Any]], report: Report
+    python: Path, names: tuple[str, ...], said: list[Mapping[str, Any]], report: Report, work: Path
 ) -> str:
     """Import `names`; what the process says is added to `said`. Returns how it ended, in words.
 
@@ -198,7 +198,7 @@ def _run(
     timed_out = threading.Event()
     with (
         tempfile.TemporaryFile() as errors,  # modules may write more than a pipe holds
-        tempfile.TemporaryDirectory() as home,  # some modules want to write there
+        tempfile.TemporaryDirectory(dir=work) as home,  # some modules want to write there
         subprocess.Popen(
             _command(python, names, home),
             stdin=subprocess.DEVNULL,

@@ -30,7 +30,7 @@ class Prebuilt:
             archive.unpack(source, prefix, task.report)
         target = task.profile.target
         demand = verify.Demand(python, target.numpy2, (), stubs.find(target, python))
-        for fault in verify.faults_of(prefix, demand, task.report):
+        for fault in verify.faults_of(prefix, demand, task.report, work):
             raise fault
         made = work / "archive.tar.gz"
         if source.is_file():

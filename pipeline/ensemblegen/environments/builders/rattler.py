@@ -59,7 +59,7 @@ class Rattler:
             modules=lock.imports,
             stub=stubs.find(task.profile.target, lock.python),
         )
-        for fault in verify.faults_of(prefix, demand, task.report):
+        for fault in verify.faults_of(prefix, demand, task.report, work):
             raise fault
         archive = work / "archive.tar.gz"
         pack.pack_conda(prefix, archive, {MARKER: marker(lock)}, task.report)

@@ -66,7 +66,7 @@ class Thin:
                 raise Fault("verify", f"there is no module '{module}' in it")
         demand = verify.Demand(lock.python, task.profile.target.numpy2, lock.imports, None)
         if interpreter.exists():  # else it was made for an image that is not here
-            for fault in verify.faults_of(folder, demand, task.report):
+            for fault in verify.faults_of(folder, demand, task.report, work):
                 raise fault
         archive = work / "archive.tar.gz"
         pack.pack_folder(folder, archive, {MARKER: marker(lock)}, task.report)
