@@ -54,6 +54,14 @@ class Fused:
         # Who writes into what it was given must not change what others get.
         self._shared = frozenset(key for key, count in takers.items() if count > 1)
         self._inner = frozenset(key for stage in stages for key in stage.spec.sources.values())
+        last = {key: stage for stage in stages for key in stage.spec.sources.values()}
+        self._done = {
+            stage.spec.step: [
+                key for key, taker in last.items() if taker is stage and key not in self._outputs
+            ]
+            for stage in stages
+        }
+        """What nobody takes after a step: its memory serves the next one, warm from the last."""
         self._needed: dict[frozenset[str], frozenset[str]] = {}
 
     def answer(self, requests: list[Any]) -> list[Any]:
@@ -69,21 +77,30 @@ class Fused:
                 for position, steps in enumerate(needed)
                 if name in steps and position not in failed
             ]
-            if not alive:
-                continue
-            inner = [self._request(stage, flows[each], asked[each]) for each in alive]
-            for position, result in zip(alive, stage.results(inner), strict=False):
-                if type(result) is list:
-                    gives = stage.spec.gives
-                    flows[position].update(
-                        (gives[part.name], part) for part in result if part.name in gives
-                    )
-                else:
-                    failed[position] = result
+            if alive:
+                self._run(stage, {each: flows[each] for each in alive}, asked, failed)
         return [
             failed[position] if position in failed else self._response(flow, asked[position])
             for position, flow in enumerate(flows)
         ]
+
+    def _run(
+        self,
+        stage: Stage,
+        flows: dict[int, Flow],
+        asked: list[frozenset[str]],
+        failed: dict[int, Any],
+    ) -> None:
+        """Add what the step gives to the flows, by their positions, or to `failed`."""
+        requests = [self._request(stage, flow, asked[each]) for each, flow in flows.items()]
+        gives, done = stage.spec.gives, self._done[stage.spec.step]
+        for (position, flow), result in zip(flows.items(), stage.results(requests), strict=False):
+            if type(result) is list:
+                flow.update((gives[part.name], part) for part in result if part.name in gives)
+            else:
+                failed[position] = result
+            for key in done:
+                flow.pop(key, None)
 
     def _for(self, asked: frozenset[str]) -> frozenset[str]:
         """The steps that `asked` takes; the server leaves out models that nobody asks, too."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy
 import triton_python_backend_utils as pb_utils
 
-from . import environment, spec
+from . import environment, memory, spec
 from .failure import StepError
 from .fused import Fused
 from .stage import Place, Stage
@@ -32,6 +32,7 @@ class TritonPythonModel:
             environment.require(model.environments.get(device))
             _refuse_numpy2(model)
             _print_utf8()
+            memory.keep()
             for current in self._stages:
                 current.prepare()
         except BaseException as error:
