@@ -24,11 +24,9 @@ import numpy as np
 import tritonclient.grpc as grpcclient
 from tritonclient.utils import shared_memory
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import chain
-import harness
-
+from bench import chain, harness
 from ensemblegen.compile import make_plan
 from ensemblegen.emit.files import files
 from ensemblegen.emit.write import write
