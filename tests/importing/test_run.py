@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import yaml
 
 from ensemblegen.cli.app import main
 from ensemblegen.compile import make_plan
+from ensemblegen.emit import beside
 from ensemblegen.emit.files import files
 from ensemblegen.errors import InputError, MachineError
 from ensemblegen.importing.run import Imported, Options, run
@@ -258,3 +260,78 @@ def test_what_the_command_says(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert said["ok"] is True
     assert said["equal"] == ["a", "b", "e"]
     assert [step["kind"] for step in said["pipelines"][0]["steps"]] == ["backend", "backend"]
+
+
+IN_ENVIRONMENT = """parameters {
+  key: "EXECUTION_ENV_PATH"
+  value { string_value: "$$TRITON_MODEL_DIRECTORY/../../envs/mine.tar.gz" }
+}
+"""
+
+
+@pytest.mark.parametrize("copy", [False, True])
+def test_environments_beside_the_repository_go_along(tmp_path: Path, copy: bool) -> None:
+    member = MEMBER + IN_ENVIRONMENT
+    archive = {"../envs/mine.tar.gz": "the archive", "../envs/other.tar.gz": "another"}
+    put(tmp_path / "from" / "repo", {"e": CHAIN, "a": member, "b": MEMBER}, archive)
+    options = Options(tmp_path / "out", copy=copy)
+    done = run(tmp_path / "from" / "repo", options)
+    assert not done.problems
+    if copy:
+        shutil.rmtree(tmp_path / "from")
+        assert listing(tmp_path / "out") == ["envs", "models", "pipeline.yaml"]
+    plan = make_plan(tmp_path / "out" / "pipeline.yaml")
+    assert not plan.warnings
+    beside.put(beside.of(plan), tmp_path / "build" / "repository")
+    assert listing(tmp_path / "build" / "envs") == ["mine.tar.gz"]
+    assert (tmp_path / "build" / "envs" / "mine.tar.gz").read_text() == "the archive"
+
+
+def test_a_copy_beside_the_same_archive(tmp_path: Path) -> None:
+    archive = {"../envs/mine.tar.gz": "the archive", "../out/envs/mine.tar.gz": "the archive"}
+    put(tmp_path / "repo", {"e": CHAIN, "a": MEMBER + IN_ENVIRONMENT, "b": MEMBER}, archive)
+    imported(tmp_path, copy=True)
+    (tmp_path / "out" / "envs" / "mine.tar.gz").write_text("one of another repository")
+    with pytest.raises(InputError, match=r"envs/mine\.tar\.gz is there already"):
+        run(tmp_path / "repo", Options(tmp_path / "out", copy=True))
+
+
+def test_an_unpacked_environment_stays_where_it_is(tmp_path: Path) -> None:
+    member = MEMBER + IN_ENVIRONMENT.replace(".tar.gz", "")
+    put(tmp_path / "repo", {"e": CHAIN, "a": member, "b": MEMBER})
+    (tmp_path / "envs" / "mine" / "bin").mkdir(parents=True)
+    (tmp_path / "envs" / "mine" / "bin" / "activate").touch()
+    imported(tmp_path)
+    (warning,) = make_plan(tmp_path / "out" / "pipeline.yaml").warnings
+    assert warning.code == "E639"
+    assert "is a folder, and left out" in warning.message
+    assert warning.hint is not None
+    assert "envs/mine beside the compiled repository" in warning.hint
+
+
+def test_two_environments_of_one_name(tmp_path: Path) -> None:
+    for name, text in (("one", "the archive"), ("two", "another")):
+        put(
+            tmp_path / name / "repo",
+            {"e": CHAIN, "a": MEMBER + IN_ENVIRONMENT, "b": MEMBER},
+            {"../envs/mine.tar.gz": text},
+        )
+    step = """
+  {name}:
+    backend: python
+    folder: {name}/repo/a
+    inputs: {{X: {{from: {source}, dtype: fp32, shape: [4]}}}}
+    outputs: {{Y: {{dtype: fp32, shape: [4]}}}}
+    config: {{parameters: {{EXECUTION_ENV_PATH: {{string_value: {value}}}}}}}
+"""
+    value = "$$TRITON_MODEL_DIRECTORY/../../envs/mine.tar.gz"
+    first = step.format(name="one", source="x", value=value)
+    second = step.format(name="two", source="one.Y", value=value)
+    head = "ensemblegen: 1\nname: p\ninputs: {x: {dtype: fp32, shape: [4]}}\nsteps:"
+    path = tmp_path / "pipeline.yaml"
+    path.write_text(f"{head}{first}{second}outputs: {{Y: two.Y}}\n")
+    plan = make_plan(path)
+    with pytest.raises(InputError, match=r"two environments .* envs/mine\.tar\.gz"):
+        beside.of(plan)
+    (tmp_path / "two" / "envs" / "mine.tar.gz").write_text("the archive")
+    assert list(beside.of(plan)) == ["envs/mine.tar.gz"]

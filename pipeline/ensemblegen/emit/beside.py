@@ -14,10 +14,10 @@ from pathlib import Path
 
 from ensemblegen.content import Content, Linked, take
 from ensemblegen.emit.write import locked, remedy
-from ensemblegen.environments import archive
+from ensemblegen.environments import archive, carried
 from ensemblegen.environments.faults import Fault
 from ensemblegen.environments.progress import Report, silent
-from ensemblegen.errors import MachineError
+from ensemblegen.errors import InputError, MachineError, Problem
 from ensemblegen.plan import Plan
 
 Beside = Mapping[str, tuple[Content, bool]]
@@ -25,14 +25,31 @@ Beside = Mapping[str, tuple[Content, bool]]
 
 
 def of(plan: Plan) -> Beside:
-    """What goes next to the repository."""
-    return {
+    """What goes next to the repository. InputError for two archives of one name."""
+    return _carried(plan) | {
         each.beside: (each.archive, each.place == "directory")
         for one in plan.all()
         for member in one.members
         for each in member.executions.values()
         if each.place != "embed"
     }
+
+
+def _carried(plan: Plan) -> dict[str, tuple[Content, bool]]:
+    """Archives that the configs of models that are taken as they are lead to."""
+    taken: dict[str, Linked] = {}
+    for one in plan.all():
+        for member in one.members:
+            folder = member.kind.folder_of(member)
+            found = carried.beside(folder, member.config) if folder is not None else None
+            if found is None or not found[1].is_file():
+                continue
+            place, archive = found[0], Linked(found[1])
+            if taken.setdefault(place, archive).sha256 != archive.sha256:
+                message = f"two environments would be {place} beside the repository"
+                hint = f"give one of them another name: {taken[place].path} or {archive.path}"
+                raise InputError([Problem("E412", message, hint=hint)])
+    return {place: (archive, False) for place, archive in taken.items()}
 
 
 def missing(beside: Beside, repository: Path, *, thorough: bool = False) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ each model's folder, for object stores, of which the server fetches model folder
 
 FOLDER = "envs"
 PARAMETER = "EXECUTION_ENV_PATH"
-_HERE = "$$TRITON_MODEL_DIRECTORY"  # must be what the value begins with
+HERE = "$$TRITON_MODEL_DIRECTORY"  # must be what the value begins with
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ class Execution:
     def value(self) -> str:
         """Of EXECUTION_ENV_PATH."""
         if self.place == "embed":
-            return f"{_HERE}/{self.entry.short}{ARCHIVE}"
-        return f"{_HERE}/../../{self.beside}"
+            return f"{HERE}/{self.entry.short}{ARCHIVE}"
+        return f"{HERE}/../../{self.beside}"
 
     @property
     def archive(self) -> Content:

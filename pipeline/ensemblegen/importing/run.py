@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ensemblegen.content import Linked
+from ensemblegen.environments import carried
 from ensemblegen.errors import InputError, Problem, in_order
+from ensemblegen.importing import fields, text
 from ensemblegen.importing import pipelines as stage
-from ensemblegen.importing import text
 from ensemblegen.importing.pipelines import Pipeline, Where
 from ensemblegen.importing.verify import verify
 from ensemblegen.importing.write import MODELS, Output, write
@@ -101,7 +103,23 @@ def _output(pipelines: tuple[Pipeline, ...], options: Options) -> Output:
     if not options.copy:
         return Output(options.output, texts)
     whole = frozenset(model.name for each in pipelines for model in each.models)
-    return Output(options.output, texts, dict(_copies(pipelines)), whole)
+    copies = dict(_copies(pipelines))
+    return Output(
+        options.output, texts, copies, whole, dict(_environments(copies.values(), options.output))
+    )
+
+
+def _environments(models: Iterable[Model], output: Path) -> Iterator[tuple[str, Path]]:
+    """Seen from its copy, a model's environment is where it was seen from the model."""
+    for model in models:
+        assert model.folder is not None, "asked before"  # noqa: S101
+        found = carried.beside(model.folder, fields.rest(model.message, ()))
+        if found is not None and found[1].is_file() and not _equal(output / found[0], found[1]):
+            yield found
+
+
+def _equal(one: Path, other: Path) -> bool:
+    return one.is_file() and Linked(one).sha256 == Linked(other).sha256
 
 
 def _left_behind(pipelines: tuple[Pipeline, ...]) -> Iterator[Problem]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ensemblegen.content import Linked, take
 from ensemblegen.errors import InputError, MachineError, Problem
 from ensemblegen.members.backend import files_of
 from ensemblegen.repository.model import CONFIG, Model
@@ -28,9 +29,11 @@ class Output:
     """Models whose folders are copied."""
     whole: frozenset[str] = frozenset()
     """Copies that keep their config.pbtxt; the others have it from their pipeline."""
+    environments: Mapping[str, Path] = field(default_factory=dict)
+    """Archives that models name beside their repository: where they go, and where they are."""
 
     def places(self) -> Iterator[Path]:
-        yield from (self.folder / name for name in self.texts)
+        yield from (self.folder / name for name in (*self.texts, *self.environments))
         yield from (self.folder / MODELS / name for name in self.copies)
 
 
@@ -76,6 +79,9 @@ def _over(place: Path, folder: Path) -> bool:
 def _fill(output: Output, staging: Path) -> None:
     for name, text in output.texts.items():
         (staging / name).write_text(text, encoding="utf-8")
+    for name, path in output.environments.items():
+        (staging / name).parent.mkdir(parents=True, exist_ok=True)
+        take(Linked(path), staging / name)
     for name, model in output.copies.items():
         assert model.folder is not None, "asked before"  # noqa: S101
         copied = dict(files_of(model.folder))
@@ -92,7 +98,11 @@ def _fill(output: Output, staging: Path) -> None:
 def _move(output: Output, staging: Path) -> None:
     """Models first: a pipeline never stands there without them. All or nothing."""
     moves = [(staging / MODELS / name, output.folder / MODELS / name) for name in output.copies]
-    moves += [(staging / name, output.folder / name) for name in output.texts]
+    moves += [
+        (staging / name, output.folder / name) for name in (*output.environments, *output.texts)
+    ]
+    for name in output.environments:
+        (output.folder / name).parent.mkdir(parents=True, exist_ok=True)
     if output.copies:
         (output.folder / MODELS).mkdir(exist_ok=True)
     before = staging / "before"

@@ -11,6 +11,8 @@ from typing import Annotated, Any, get_args
 from pydantic import BeforeValidator, Field
 
 from ensemblegen.content import Content, Linked
+from ensemblegen.environments import carried
+from ensemblegen.environments.execution import PARAMETER
 from ensemblegen.members.kind import Kind, Member, Port, Signature, Site
 from ensemblegen.spec import DynamicBatching, Fields, Node, StepInput, StepSpec
 from ensemblegen.types import Tensor
@@ -100,6 +102,11 @@ class Backend(Kind):
         lost = tuple(lost_of(folder))
         if lost:
             site.problem("E639", left_out(step.folder, lost), "folder", hint=LOST)
+        outside = carried.beside(folder, step.config)
+        if outside is not None and outside[1].is_dir():
+            message = f"the environment {outside[1].resolve()} is a folder, and left out"
+            hint = f"put it at {outside[0]} beside the compiled repository, or pack it"
+            site.problem("E639", message, "config", "parameters", PARAMETER, hint=hint)
         return Signature(inputs, outputs, _Artifact(folder, dict(files_of(folder))))
 
     def backend_of(self, step: BackendSpec) -> str:
