@@ -66,12 +66,17 @@ def examine(path: Path, choice: Choice = FROM_FILE, above: tuple[Path, ...] = ()
     return replace(checked, problems=in_order(problems))
 
 
-def make_plan(path: Path, choice: Choice = FROM_FILE) -> Plan:
-    """From pipeline.yaml to the plan. Raises InputError with every problem of the last stage."""
+def sound(path: Path, choice: Choice = FROM_FILE) -> Checked:
+    """As `examine`, for what is not wrong. Raises InputError with every problem of a stage."""
     checked = examine(path, choice)
     if checked.wrong:
         raise InputError(checked.problems)
-    return checked.plan()
+    return checked
+
+
+def make_plan(path: Path, choice: Choice = FROM_FILE) -> Plan:
+    """From pipeline.yaml to the plan. Raises InputError with every problem of the last stage."""
+    return sound(path, choice).plan()
 
 
 def _inside(choice: Choice, profiles: Collection[str]) -> Choice:

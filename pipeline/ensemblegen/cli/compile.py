@@ -12,6 +12,8 @@ import typer
 from ensemblegen.cli.render import Format, console, print_json, print_problems, problem_json
 
 if TYPE_CHECKING:
+    from ensemblegen.compile import Checked
+    from ensemblegen.edges import Traffic
     from ensemblegen.emit.write import Changes
     from ensemblegen.errors import Problem
     from ensemblegen.plan import Plan
@@ -23,6 +25,12 @@ EnvironmentsOption = Annotated[
         "--environments",
         help="Where environments go, whatever the file says: envs/ beside the repository, embedded "
         "in each model, as a directory, or none.",
+    ),
+]
+ForbidOption = Annotated[
+    bool,
+    typer.Option(
+        "--forbid-copies", help="Fail if a tensor between two steps is copied to or from a GPU."
     ),
 ]
 
@@ -45,6 +53,7 @@ def compile(
         str | None, typer.Option(help="Place the steps as a profile of the file says.")
     ] = None,
     environments: EnvironmentsOption = None,
+    forbid_copies: ForbidOption = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would change; write nothing.")
     ] = False,
@@ -57,7 +66,8 @@ def compile(
 
     Example: ensemblegen compile pipeline.yaml -o build/repository --device gpu
     """
-    from ensemblegen.compile import make_plan
+    from ensemblegen import edges
+    from ensemblegen.compile import sound
     from ensemblegen.emit import beside
     from ensemblegen.emit.files import files
     from ensemblegen.emit.write import compare, write
@@ -68,7 +78,12 @@ def compile(
     gc.disable()
     if device is not None and profile is not None:
         raise typer.BadParameter("--device and --profile exclude each other")
-    plan = fitted(make_plan(pipeline, Choice(device, profile)), environments)
+    checked = sound(pipeline, Choice(device, profile))
+    plan = checked.plan()
+    traffic = edges.trace(plan)
+    if forbid_copies:
+        require_no_copies(checked, traffic)
+    plan = fitted(plan, environments)
     target = output or pipeline.parent / "build" / "repository"
     made, archives = files(plan), beside.of(plan)
     looking = dry_run or check
@@ -82,14 +97,24 @@ def compile(
     changes = replace(changes, added=(*changes.added, *(f"../{path}" for path in placed)))
     stale = _stale(pipeline, target) if check and changes else ()
     if format is Format.json:
-        print_json(_json(plan, target, changes, stale))
+        print_json(_json(plan, traffic, target, changes, stale))
         if stale:
             raise typer.Exit(1)
         return
     print_problems(plan.warnings)
-    _show(plan, target, changes, written=not looking)
+    _show(plan, traffic, target, changes, written=not looking)
     if stale:
         raise InputError(stale)
+
+
+def require_no_copies(checked: Checked, traffic: Traffic) -> None:
+    """InputError where a tensor between two steps is copied between host and GPU."""
+    from ensemblegen import copies
+    from ensemblegen.errors import InputError
+
+    found = copies.problems(checked, traffic)
+    if found:
+        raise InputError(found)
 
 
 def fitted(plan: Plan, where: Where | None) -> Plan:
@@ -109,7 +134,11 @@ def _stale(pipeline: Path, target: Path) -> tuple[Problem, ...]:
     return (Problem("E602", message, hint=f"ensemblegen compile {pipeline} -o {target}"),)
 
 
-def _json(plan: Plan, target: Path, changes: Changes, stale: tuple[Problem, ...]) -> dict[str, Any]:
+def _json(
+    plan: Plan, traffic: Traffic, target: Path, changes: Changes, stale: tuple[Problem, ...]
+) -> dict[str, Any]:
+    from ensemblegen.cli.traffic import summary_json
+
     return {
         "ok": not stale,
         "pipeline": plan.name,
@@ -119,11 +148,18 @@ def _json(plan: Plan, target: Path, changes: Changes, stale: tuple[Problem, ...]
         "changed": list(changes.changed),
         "removed": list(changes.removed),
         "unchanged": len(changes.unchanged),
+        "edges": summary_json(traffic),
         "problems": [problem_json(each) for each in (*plan.warnings, *stale)],
     }
 
 
-def _show(plan: Plan, target: Path, changes: Changes, *, written: bool) -> None:
+def _show(
+    plan: Plan, traffic: Traffic, target: Path, changes: Changes, *, written: bool
+) -> None:
+    from rich.markup import escape
+
+    from ensemblegen.cli.traffic import summary
+
     out = console()
     marks = (("+", "green", changes.added), ("~", "yellow", changes.changed),
              ("-", "red", changes.removed))  # fmt: skip
@@ -144,3 +180,7 @@ def _show(plan: Plan, target: Path, changes: Changes, *, written: bool) -> None:
     out.print(f"{verb} [bold]{plan.name}[/] for {plan.device} into {target}")
     out.print(f"  files   {counts}")
     out.print(f"  steps   {steps}")
+    first, *rows = summary(traffic)
+    out.print(f"  edges   {escape(first)}")
+    for row in rows:
+        out.print(f"  {escape(row)}")

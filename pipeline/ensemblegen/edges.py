@@ -1,0 +1,415 @@
+"""What passes between the steps of a pipeline: every tensor, and what it costs to hand it over.
+
+before  Plan
+after   Traffic: the steps in an order in which they can run, and one edge for each of their inputs
+
+Pipelines inside pipelines are not steps: Triton hands their tensors on by reference, so an edge
+leads from the step that writes a tensor to the step that reads it, however deep either stands.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from ensemblegen import amount
+from ensemblegen.amount import Amount
+from ensemblegen.members import Member, Memory
+from ensemblegen.members.kind import own_config
+from ensemblegen.plan import Plan
+from ensemblegen.targets import Target
+from ensemblegen.types import ANY, Dim, DType, Shape, Tensor
+from ensemblegen.words import Place
+
+_STRINGS = Memory("host", "strings are always in host memory")
+_REQUEST = Memory(
+    "host", "the client's request is in host memory unless it uses CUDA shared memory"
+)
+_ANSWER = Memory("host", "the client's answer is in host memory unless it uses CUDA shared memory")
+_KINDS: tuple[Place, ...] = ("auto", "gpu", "cpu", "cpu")
+"""Where the kinds of ModelInstanceGroup have their tensors, by number; KIND_MODEL's on the host."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One run of a model."""
+
+    name: str
+    """Inside another pipeline `outer/inner`."""
+    pipeline: str
+    """The ensemble in whose wiring it stands."""
+    member: Member
+    device: Place
+    gpus: tuple[int, ...]
+    """Which GPUs, on a GPU; none means all."""
+    target: Target
+
+    @property
+    def apart(self) -> bool:
+        """Whether it runs in a process beside the server."""
+        return self.member.kind.apart(self.member)
+
+    @property
+    def place(self) -> str:
+        """`cpu`, `gpu 0`, `any gpu`, `cpu or gpu`."""
+        if self.device == "auto":
+            return "cpu or gpu"
+        if self.device == "cpu":
+            return "cpu"
+        return f"gpu {','.join(map(str, self.gpus))}" if self.gpus else "any gpu"
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Where an edge begins or ends."""
+
+    step: Step | None
+    """None for the client."""
+    port: str
+    """The step's output or input, or the pipeline's input or output, as the author calls it."""
+    memory: Memory
+
+    @property
+    def name(self) -> str:
+        return f"{self.step.name}.{self.port}" if self.step else self.port
+
+    @property
+    def apart(self) -> bool:
+        return self.step is not None and self.step.apart
+
+    @property
+    def where(self) -> str:
+        """`host`, `shared memory` (a Python step's, on the host), `gpu 0`, `host or gpu`."""
+        if self.memory.place == "host":
+            return "shared memory" if self.apart else "host"
+        if self.memory.place == "open" or self.step is None:
+            return "host or gpu"
+        return self.step.place
+
+    @property
+    def why(self) -> str:
+        if self.step is None:
+            return str(self.memory.reason)
+        if self.memory.reason is not None:
+            subject = "" if self.memory is _STRINGS else f"'{self.step.name}': "
+            return f"{subject}{self.memory.reason}"
+        if self.step.device == "auto":
+            return f"the server places '{self.step.name}'"
+        return f"'{self.step.name}' runs on {self.step.place}"
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """One tensor on its way from the step (or client) that gives it to one that takes it."""
+
+    tensor: str
+    """Its name inside the ensemble."""
+    type: Tensor
+    """Of one item: a row of the pipeline's batch, or the whole request where it has none."""
+    batch: int
+    """Items of the largest batch."""
+    source: End
+    target: End
+
+    @property
+    def item(self) -> Amount:
+        """The bytes of one item."""
+        return amount.of(self.type)
+
+    @property
+    def full(self) -> int | None:
+        """Bytes of the largest batch; None where that is known only at run time."""
+        known = self.item.known
+        return None if known is None else known * self.batch
+
+    @property
+    def crosses_device(self) -> bool | None:
+        """Whether it is copied between host and GPU; None where only the server will know."""
+        places = {self.source.memory.place, self.target.memory.place}
+        return None if "open" in places else len(places) == 2
+
+    @property
+    def crosses_process(self) -> bool:
+        return self.source.apart or self.target.apart
+
+    @property
+    def between_steps(self) -> bool:
+        return self.source.step is not None and self.target.step is not None
+
+    @property
+    def copies_in(self) -> int:
+        """How often it is copied to be where its reader takes it.
+
+        A client's answer and a Python step's shared memory are each one copy, from the GPU as from
+        the host. A GPU tensor reaches a Python step on the GPU as a handle; one from the host goes
+        through shared memory and then up. Backends inside the server read it where it lies.
+        """
+        crosses = bool(self.crosses_device)
+        if self.target.step is None:
+            return 1
+        if not self.target.apart:
+            return int(crosses)
+        if self.target.memory.place == "gpu":
+            return 2 if crosses else 0
+        return 1
+
+    @property
+    def copies_out(self) -> int:
+        """How often it is copied to leave its writer, however many read it: once if in a process
+        of its own, whose memory the server cannot lend on.
+        """
+        return int(self.source.apart)
+
+    @property
+    def reason(self) -> str:
+        """Why it crosses to another memory or process; empty where it does neither."""
+        if self.crosses_device is not False:
+            return f"{self.source.why}, {self.target.why}"
+        apart = [end.step.name for end in (self.source, self.target) if end.step and end.apart]
+        if not apart:
+            return ""
+        names = " and ".join(f"'{name}'" for name in apart)
+        runs = "runs in a process of its" if len(apart) == 1 else "run in processes of their"
+        on_gpu = self.source.memory.place == "gpu"
+        return f"{names} {runs} own" + ("; handed over on the GPU" if on_gpu else "")
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """A pipeline as what it moves."""
+
+    name: str
+    device: str
+    """What the placement goes by."""
+    batch: int
+    """Items of the largest batch; 1 where there is no batch axis."""
+    steps: tuple[Step, ...]
+    edges: tuple[Edge, ...]
+    """By the step that takes the tensor, in the order of `steps`; the client's answer last."""
+
+    @cached_property
+    def copied(self) -> Amount:
+        """Bytes that are copied for one item, all edges together."""
+        outs = {(each.source.name, each.tensor): each for each in self.edges}
+        return amount.total(
+            [
+                *(amount.total((each.item,), each.copies_in) for each in self.edges),
+                *(amount.total((each.item,), each.copies_out) for each in outs.values()),
+            ]
+        )
+
+    @cached_property
+    def batch_bytes(self) -> Mapping[str, int]:
+        """By model, the bytes of all that its largest batch takes and gives, as far as fixed.
+
+        A tensor counts once for the model that gives it, and for each input that takes it. Where
+        a model runs in several steps, the one that moves most.
+        """
+        moved: dict[str, int] = {}
+        steps = {each.name: each for each in self.steps}
+        sides = {(each.target.name, False): each for each in self.edges}
+        sides |= {(each.source.name, True): each for each in self.edges}
+        for (_, writes), edge in sides.items():
+            step = edge.source.step if writes else edge.target.step
+            if step is not None:
+                items = step.member.max_batch_size or self.batch
+                moved[step.name] = moved.get(step.name, 0) + edge.item.least * items
+        found: dict[str, int] = {}
+        for name, size in moved.items():
+            model = steps[name].member.model
+            found[model] = max(size, found.get(model, 0))
+        return found
+
+
+def trace(plan: Plan) -> Traffic:
+    """Follow every tensor of `plan` from where it is written to where it is read."""
+    found = _Wires(plan)
+    steps = _in_order(found)
+    place = {step.name: i for i, step in enumerate(steps)}
+
+    def by_reader(edge: Edge) -> int:
+        return place[edge.target.step.name] if edge.target.step else len(steps)
+
+    edges = sorted((_edge(plan, found, read) for read in found.reads), key=by_reader)
+    return Traffic(plan.name, plan.device, max(1, plan.max_batch_size), steps, tuple(edges))
+
+
+def _edge(plan: Plan, found: _Wires, read: _Side) -> Edge:
+    tensor = found.root(read.at)
+    written = found.writes[tensor]
+    batched = plan.max_batch_size > 0
+    dtype, shape = _joined([each for each in (written, read) if each.tensor], batched=batched)
+    type_ = Tensor(dtype, shape)
+    return Edge(
+        tensor="".join(tensor),
+        type=type_,
+        batch=max(1, plan.max_batch_size),
+        source=_end(written, dtype, writes=True),
+        target=_end(read, dtype, writes=False),
+    )
+
+
+def _end(side: _Side, dtype: DType, *, writes: bool) -> End:
+    if side.step is None:
+        return End(None, side.port, _REQUEST if writes else _ANSWER)
+    if dtype is DType.STRING:
+        return End(side.step, side.port, _STRINGS)
+    step = side.step
+    memory = step.member.kind.memory(step.member, step.device, step.target, writes=writes)
+    return End(step, side.port, memory)
+
+
+_At = tuple[str, str]
+"""A tensor: `outer/` for each pipeline that it stands in, and its name there."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """A writer or reader of a tensor, with the type that it declares."""
+
+    at: _At
+    step: Step | None
+    port: str
+    tensor: Tensor | None
+    batched: bool
+
+
+@dataclass
+class _Wires:
+    """The wiring of a plan and of those inside it, every tensor by its place."""
+
+    plan: Plan
+    steps: list[Step] = field(default_factory=list)
+    writes: dict[_At, _Side] = field(default_factory=dict)
+    reads: list[_Side] = field(default_factory=list)
+    _same: dict[_At, _At] = field(default_factory=dict)
+    """Tensors that are another one under the name of a pipeline's input or output."""
+
+    def __post_init__(self) -> None:
+        plans = {each.name: each for each in self.plan.all()}
+        members = {
+            member.model: (member, each.devices[member.step])
+            for each in reversed(plans.values())
+            for member in each.members
+        }
+        batched = self.plan.max_batch_size > 0
+        for entry in self.plan.inputs:
+            at = ("", entry.name)
+            self.writes[at] = _Side(at, None, entry.name, entry.tensor, batched)
+        self._walk(self.plan, "", plans, members)
+        for each in self.plan.outputs:
+            self.reads.append(_Side(("", each.name), None, each.name, each.tensor, batched))
+        # An optional input of an inner pipeline that nobody feeds is no edge.
+        self.reads = [each for each in self.reads if self.root(each.at) in self.writes]
+
+    def root(self, at: _At) -> _At:
+        """The place at which the tensor at `at` is written."""
+        while at in self._same:
+            at = self._same[at]
+        return at
+
+    def _walk(
+        self,
+        plan: Plan,
+        inside: str,
+        plans: Mapping[str, Plan],
+        members: Mapping[str, tuple[Member, Place]],
+    ) -> None:
+        for wiring in plan.wiring:
+            if wiring.model in plans:
+                deeper = f"{inside}{wiring.step}/"
+                for port, tensor in wiring.inputs.items():
+                    self._same[deeper, port] = (inside, tensor)
+                for port, tensor in wiring.outputs.items():
+                    self._same[inside, tensor] = (deeper, port)
+                self._walk(plans[wiring.model], deeper, plans, members)
+                continue
+            member, device = members[wiring.model]
+            device, gpus = _placed(member, device)
+            name = f"{inside}{wiring.step}"
+            step = Step(name, plan.name, member, device, gpus, self.plan.target)
+            self.steps.append(step)
+            for side in _sides(step, wiring.inputs, inside, writes=False):
+                self.reads.append(side)
+            for side in _sides(step, wiring.outputs, inside, writes=True):
+                self.writes[side.at] = side
+
+
+def _sides(
+    step: Step, wired: Mapping[str, str], inside: str, *, writes: bool
+) -> Iterator[_Side]:
+    member = step.member
+    declared = {each.triton: each for each in (member.outputs if writes else member.inputs)}
+    for triton, tensor in wired.items():
+        known = declared.get(triton)
+        yield _Side(
+            (inside, tensor),
+            step,
+            known.name if known else triton,
+            known.tensor if known else None,
+            member.max_batch_size > 0,
+        )
+
+
+def _placed(member: Member, device: Place) -> tuple[Place, tuple[int, ...]]:
+    """Where it runs and on which GPUs: the author's own instance groups stand in place of ours."""
+    groups = own_config(member).instance_group if member.config else ()
+    if not groups:
+        return device, member.gpus
+    kinds = {_KINDS[group.kind] for group in groups}
+    gpus = {gpu for group in groups for gpu in group.gpus}
+    return (kinds.pop() if len(kinds) == 1 else "auto"), tuple(sorted(gpus))
+
+
+def _joined(sides: list[_Side], *, batched: bool) -> tuple[DType, Shape]:
+    """The type of a tensor by what its ends declare: of each size, the most that is known.
+
+    Ends that have a batch axis as the pipeline has one say what an item is. Where none does, the
+    axis is taken off (a model without batching has it among its sizes) or left unknown.
+    """
+    assert sides, "a tensor has a type at one end: the checks saw to it"  # noqa: S101
+    shapes = [_per_item(each, batched=batched) for each in sides]
+    first = shapes[0]
+    dims = [first]
+    dims += [shape for shape in shapes[1:] if len(shape) == len(first)]
+    tensor = sides[0].tensor
+    assert tensor is not None, "asked for above"  # noqa: S101
+    return tensor.dtype, tuple(min(each, key=_vague) for each in zip(*dims, strict=True))
+
+
+def _per_item(side: _Side, *, batched: bool) -> Shape:
+    assert side.tensor is not None, "asked for above"  # noqa: S101
+    shape = side.tensor.shape
+    if side.batched == batched:
+        return shape
+    if batched:
+        return shape[1:] if len(shape) > 1 and shape[0] == ANY else shape
+    return (ANY, *shape)
+
+
+def _vague(dim: Dim) -> int:
+    return 2 if dim == ANY else int(isinstance(dim, str))
+
+
+def _in_order(found: _Wires) -> tuple[Step, ...]:
+    """The steps after those that feed them, otherwise as written."""
+    number = {step.name: i for i, step in enumerate(found.steps)}
+    waits = [0] * len(found.steps)
+    feeds: list[list[int]] = [[] for _ in found.steps]
+    for read in found.reads:
+        source = found.writes[found.root(read.at)].step
+        if source is not None and read.step is not None:
+            feeds[number[source.name]].append(number[read.step.name])
+            waits[number[read.step.name]] += 1
+    ready = [i for i, count in enumerate(waits) if not count]
+    order = []
+    while ready:
+        i = heapq.heappop(ready)
+        order.append(found.steps[i])
+        for reader in feeds[i]:
+            waits[reader] -= 1
+            if not waits[reader]:
+                heapq.heappush(ready, reader)
+    return tuple(order)
