@@ -9,56 +9,22 @@ leads from the step that writes a tensor to the step that reads it, however deep
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
 
 from ensemblegen import amount
 from ensemblegen.amount import Amount
-from ensemblegen.members import Member, Memory
-from ensemblegen.members.kind import own_config
+from ensemblegen.members import Memory
 from ensemblegen.plan import Plan
-from ensemblegen.targets import Target
-from ensemblegen.types import ANY, Dim, DType, Shape, Tensor
-from ensemblegen.words import Place
+from ensemblegen.types import DType, Tensor
+from ensemblegen.wires import Side, Step, Wires
 
 _STRINGS = Memory("host", "strings are always in host memory")
 _REQUEST = Memory(
     "host", "the client's request is in host memory unless it uses CUDA shared memory"
 )
 _ANSWER = Memory("host", "the client's answer is in host memory unless it uses CUDA shared memory")
-_KINDS: tuple[Place, ...] = ("auto", "gpu", "cpu", "cpu")
-"""Where the kinds of ModelInstanceGroup have their tensors, by number; KIND_MODEL's on the host."""
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One run of a model."""
-
-    name: str
-    """Inside another pipeline `outer/inner`."""
-    pipeline: str
-    """The ensemble in whose wiring it stands."""
-    member: Member
-    device: Place
-    gpus: tuple[int, ...]
-    """Which GPUs, on a GPU; none means all."""
-    target: Target
-
-    @property
-    def apart(self) -> bool:
-        """Whether it runs in a process beside the server."""
-        return self.member.kind.apart(self.member)
-
-    @property
-    def place(self) -> str:
-        """`cpu`, `gpu 0`, `any gpu`, `cpu or gpu`."""
-        if self.device == "auto":
-            return "cpu or gpu"
-        if self.device == "cpu":
-            return "cpu"
-        return f"gpu {','.join(map(str, self.gpus))}" if self.gpus else "any gpu"
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,8 +191,8 @@ class Traffic:
 
 def trace(plan: Plan) -> Traffic:
     """Follow every tensor of `plan` from where it is written to where it is read."""
-    found = _Wires(plan)
-    steps = _in_order(found)
+    found = Wires(plan)
+    steps = found.order()
     place = {step.name: i for i, step in enumerate(steps)}
 
     def by_reader(edge: Edge) -> int:
@@ -236,12 +202,11 @@ def trace(plan: Plan) -> Traffic:
     return Traffic(plan.name, plan.device, max(1, plan.max_batch_size), steps, tuple(edges))
 
 
-def _edge(plan: Plan, found: _Wires, read: _Side) -> Edge:
+def _edge(plan: Plan, found: Wires, read: Side) -> Edge:
     tensor = found.root(read.at)
     written = found.writes[tensor]
-    batched = plan.max_batch_size > 0
-    dtype, shape = _joined([each for each in (written, read) if each.tensor], batched=batched)
-    type_ = Tensor(dtype, shape)
+    type_ = found.type_of(written, read)
+    dtype = type_.dtype
     return Edge(
         tensor="".join(tensor),
         type=type_,
@@ -251,7 +216,7 @@ def _edge(plan: Plan, found: _Wires, read: _Side) -> Edge:
     )
 
 
-def _end(side: _Side, dtype: DType, *, writes: bool) -> End:
+def _end(side: Side, dtype: DType, *, writes: bool) -> End:
     if side.step is None:
         return End(None, side.port, _REQUEST if writes else _ANSWER)
     if dtype is DType.STRING:
@@ -259,157 +224,3 @@ def _end(side: _Side, dtype: DType, *, writes: bool) -> End:
     step = side.step
     memory = step.member.kind.memory(step.member, step.device, step.target, writes=writes)
     return End(step, side.port, memory)
-
-
-_At = tuple[str, str]
-"""A tensor: `outer/` for each pipeline that it stands in, and its name there."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Side:
-    """A writer or reader of a tensor, with the type that it declares."""
-
-    at: _At
-    step: Step | None
-    port: str
-    tensor: Tensor | None
-    batched: bool
-
-
-@dataclass
-class _Wires:
-    """The wiring of a plan and of those inside it, every tensor by its place."""
-
-    plan: Plan
-    steps: list[Step] = field(default_factory=list)
-    writes: dict[_At, _Side] = field(default_factory=dict)
-    reads: list[_Side] = field(default_factory=list)
-    _same: dict[_At, _At] = field(default_factory=dict)
-    """Tensors that are another one under the name of a pipeline's input or output."""
-
-    def __post_init__(self) -> None:
-        plans = {each.name: each for each in self.plan.all()}
-        members = {
-            member.model: (member, each.devices[member.step])
-            for each in reversed(plans.values())
-            for member in each.members
-        }
-        batched = self.plan.max_batch_size > 0
-        for entry in self.plan.inputs:
-            at = ("", entry.name)
-            self.writes[at] = _Side(at, None, entry.name, entry.tensor, batched)
-        self._walk(self.plan, "", plans, members)
-        for each in self.plan.outputs:
-            self.reads.append(_Side(("", each.name), None, each.name, each.tensor, batched))
-        # An optional input of an inner pipeline that nobody feeds is no edge.
-        self.reads = [each for each in self.reads if self.root(each.at) in self.writes]
-
-    def root(self, at: _At) -> _At:
-        """The place at which the tensor at `at` is written."""
-        while at in self._same:
-            at = self._same[at]
-        return at
-
-    def _walk(
-        self,
-        plan: Plan,
-        inside: str,
-        plans: Mapping[str, Plan],
-        members: Mapping[str, tuple[Member, Place]],
-    ) -> None:
-        for wiring in plan.wiring:
-            if wiring.model in plans:
-                deeper = f"{inside}{wiring.step}/"
-                for port, tensor in wiring.inputs.items():
-                    self._same[deeper, port] = (inside, tensor)
-                for port, tensor in wiring.outputs.items():
-                    self._same[inside, tensor] = (deeper, port)
-                self._walk(plans[wiring.model], deeper, plans, members)
-                continue
-            member, device = members[wiring.model]
-            device, gpus = _placed(member, device)
-            name = f"{inside}{wiring.step}"
-            step = Step(name, plan.name, member, device, gpus, self.plan.target)
-            self.steps.append(step)
-            for side in _sides(step, wiring.inputs, inside, writes=False):
-                self.reads.append(side)
-            for side in _sides(step, wiring.outputs, inside, writes=True):
-                self.writes[side.at] = side
-
-
-def _sides(
-    step: Step, wired: Mapping[str, str], inside: str, *, writes: bool
-) -> Iterator[_Side]:
-    member = step.member
-    declared = {each.triton: each for each in (member.outputs if writes else member.inputs)}
-    for triton, tensor in wired.items():
-        known = declared.get(triton)
-        yield _Side(
-            (inside, tensor),
-            step,
-            known.name if known else triton,
-            known.tensor if known else None,
-            member.max_batch_size > 0,
-        )
-
-
-def _placed(member: Member, device: Place) -> tuple[Place, tuple[int, ...]]:
-    """Where it runs and on which GPUs: the author's own instance groups stand in place of ours."""
-    groups = own_config(member).instance_group if member.config else ()
-    if not groups:
-        return device, member.gpus
-    kinds = {_KINDS[group.kind] for group in groups}
-    gpus = {gpu for group in groups for gpu in group.gpus}
-    return (kinds.pop() if len(kinds) == 1 else "auto"), tuple(sorted(gpus))
-
-
-def _joined(sides: list[_Side], *, batched: bool) -> tuple[DType, Shape]:
-    """The type of a tensor by what its ends declare: of each size, the most that is known.
-
-    Ends that have a batch axis as the pipeline has one say what an item is. Where none does, the
-    axis is taken off (a model without batching has it among its sizes) or left unknown.
-    """
-    assert sides, "a tensor has a type at one end: the checks saw to it"  # noqa: S101
-    shapes = [_per_item(each, batched=batched) for each in sides]
-    first = shapes[0]
-    dims = [first]
-    dims += [shape for shape in shapes[1:] if len(shape) == len(first)]
-    tensor = sides[0].tensor
-    assert tensor is not None, "asked for above"  # noqa: S101
-    return tensor.dtype, tuple(min(each, key=_vague) for each in zip(*dims, strict=True))
-
-
-def _per_item(side: _Side, *, batched: bool) -> Shape:
-    assert side.tensor is not None, "asked for above"  # noqa: S101
-    shape = side.tensor.shape
-    if side.batched == batched:
-        return shape
-    if batched:
-        return shape[1:] if len(shape) > 1 and shape[0] == ANY else shape
-    return (ANY, *shape)
-
-
-def _vague(dim: Dim) -> int:
-    return 2 if dim == ANY else int(isinstance(dim, str))
-
-
-def _in_order(found: _Wires) -> tuple[Step, ...]:
-    """The steps after those that feed them, otherwise as written."""
-    number = {step.name: i for i, step in enumerate(found.steps)}
-    waits = [0] * len(found.steps)
-    feeds: list[list[int]] = [[] for _ in found.steps]
-    for read in found.reads:
-        source = found.writes[found.root(read.at)].step
-        if source is not None and read.step is not None:
-            feeds[number[source.name]].append(number[read.step.name])
-            waits[number[read.step.name]] += 1
-    ready = [i for i, count in enumerate(waits) if not count]
-    order = []
-    while ready:
-        i = heapq.heappop(ready)
-        order.append(found.steps[i])
-        for reader in feeds[i]:
-            waits[reader] -= 1
-            if not waits[reader]:
-                heapq.heappush(ready, reader)
-    return tuple(order)

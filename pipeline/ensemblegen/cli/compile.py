@@ -153,9 +153,7 @@ def _json(
     }
 
 
-def _show(
-    plan: Plan, traffic: Traffic, target: Path, changes: Changes, *, written: bool
-) -> None:
+def _show(plan: Plan, traffic: Traffic, target: Path, changes: Changes, *, written: bool) -> None:
     from rich.markup import escape
 
     from ensemblegen.cli.traffic import summary

@@ -1,0 +1,126 @@
+"""`ensemblegen graph`."""
+
+from __future__ import annotations
+
+import gc
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from ensemblegen.cli.compile import ForbidOption, require_no_copies
+from ensemblegen.cli.destination import opened, require_writable
+from ensemblegen.cli.render import console, json_text, print_problems, visible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ensemblegen.edges import Edge, Traffic
+
+
+class Drawing(str, Enum):
+    """For people, for machines, or as a picture."""
+
+    human = "human"
+    json = "json"
+    mermaid = "mermaid"
+    svg = "svg"
+    dot = "dot"
+
+
+def graph(
+    pipeline: Annotated[Path, typer.Argument(help="The pipeline.yaml.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write it there instead.")
+    ] = None,
+    device: Annotated[
+        Literal["cpu", "gpu"] | None,
+        typer.Option(help="As if every step were on this device, whatever the file says."),
+    ] = None,
+    profile: Annotated[
+        str | None, typer.Option(help="With the steps placed as a profile of the file says.")
+    ] = None,
+    forbid_copies: ForbidOption = False,
+    format: Annotated[
+        Drawing, typer.Option(help="For people or machines, or a picture of it.")
+    ] = Drawing.human,
+) -> None:
+    """Show the steps, and for every edge its type, its bytes, where it lies and why it is copied.
+
+    Example: ensemblegen graph pipeline.yaml --profile mixed --format svg --output pipeline.svg
+
+    Bytes are of one item: a row of a batch. Lines that start with ! are copied between host and
+    GPU.
+    """
+    from ensemblegen import edges
+    from ensemblegen.compile import sound
+    from ensemblegen.placement import Choice
+
+    gc.disable()
+    if device is not None and profile is not None:
+        raise typer.BadParameter("--device and --profile exclude each other")
+    if output is not None:
+        require_writable(output)
+    checked = sound(pipeline, Choice(device, profile))
+    plan = checked.plan()
+    print_problems(plan.warnings)
+    traffic = edges.trace(plan)
+    if forbid_copies:
+        require_no_copies(checked, traffic)
+    if output is None and format is Drawing.human:
+        _draw(traffic)
+        return
+    with opened(output or Path("-")) as out:
+        out.write(_text(traffic, format))
+
+
+def _text(traffic: Traffic, format: Drawing) -> str:
+    from ensemblegen.cli.traffic import traffic_json
+    from ensemblegen.drawing import dot, mermaid, picture, svg
+
+    if format is Drawing.json:
+        return json_text(traffic_json(traffic)) + "\n"
+    if format is Drawing.human:
+        return "".join(f"{row}\n" for row, _ in _rows(traffic))
+    draw = {Drawing.mermaid: mermaid.text, Drawing.svg: svg.text, Drawing.dot: dot.text}[format]
+    return draw(picture.of(traffic))
+
+
+def _draw(traffic: Traffic) -> None:
+    out = console()
+    if not out.is_terminal:
+        # Plain, and many times faster for large pipelines.
+        for row, _ in _rows(traffic):
+            print(row)
+        return
+    for row, style in _rows(traffic):
+        out.print(row, style=style, markup=False)
+
+
+def _rows(traffic: Traffic) -> Iterator[tuple[str, str]]:
+    """Each line with its style: the steps in order, below each what it takes."""
+    cells = [_cells(edge) for edge in traffic.edges]
+    widths = [max((len(row[i]) for row in cells), default=0) for i in range(4)]
+    yield f"{traffic.name} for {traffic.device}, batches of up to {traffic.batch}", "bold"
+    shown: str | None = None
+    for edge, row in zip(traffic.edges, cells, strict=True):
+        step = edge.target.step
+        name = step.name if step else "answer"
+        if name != shown:
+            what = f"{step.member.backend or step.member.kind.word}, {step.place}" if step else ""
+            yield visible(f"{name}  {what}".rstrip()), "bold"
+            shown = name
+        mark = "!" if edge.crosses_device else "?" if edge.crosses_device is None else " "
+        padded = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        text = f"{mark} {padded}  {edge.source.where} -> {edge.target.where}"
+        yield visible(text), "red" if edge.crosses_device else ""
+        if edge.reason:
+            yield f"      {visible(edge.reason)}", "dim"
+    crossing = sum(edge.crosses_device is True for edge in traffic.edges)
+    yield f"{len(traffic.edges)} edges, {crossing} between host and GPU", "bold"
+    yield f"copied for an item: {traffic.copied}", ""
+
+
+def _cells(edge: Edge) -> tuple[str, str, str, str]:
+    return edge.target.port, f"<- {edge.source.name}", str(edge.type), str(edge.item)
