@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from ensemblegen.types import ANY, Dim, Tensor
@@ -34,16 +34,21 @@ class Amount:
         """The bytes that are fixed: what the whole takes at least."""
         return sum(factor for term, factor in self.terms if not term)
 
-    def __mul__(self, times: int) -> Amount:
-        return total((self,), times)
+    @property
+    def formula(self) -> str:
+        """The whole, exactly: `828 + 8 x tokens + (4 + length)`."""
+        return self._text(str)
 
     def __str__(self) -> str:
-        """`828 B`, `828 B + 8 x tokens`, `4 + length`."""
-        parts = [_product(bytes_text(n), n, term) for term, n in self.terms]
+        """The same for people: `51.8 KiB + 8 x tokens`."""
+        return self._text(bytes_text)
+
+    def _text(self, fixed: Callable[[int], str]) -> str:
+        parts = [_times(n, term) if term else fixed(n) for term, n in self.terms]
         parts += [_strings(n, term) for term, n in self.strings]
         if len(parts) > 1:
             parts = [f"({each})" if each == _STRING else each for each in parts]
-        return " + ".join(parts) or "0 B"
+        return " + ".join(parts) or fixed(0)
 
 
 def of(tensor: Tensor) -> Amount:
@@ -89,11 +94,9 @@ def _symbol(dim: Dim) -> str:
     return "?" if dim == ANY else str(dim).rpartition("/")[2]
 
 
-def _product(fixed: str, factor: int, term: Term) -> str:
-    return " x ".join((str(factor), *term)) if term else fixed
+def _times(factor: int, term: Term) -> str:
+    return " x ".join((str(factor), *term))
 
 
 def _strings(count: int, term: Term) -> str:
-    if count == 1 and not term:
-        return _STRING
-    return f"{_product(str(count), count, term)} x ({_STRING})"
+    return f"{_times(count, term)} x ({_STRING})" if count > 1 or term else _STRING

@@ -31,7 +31,7 @@ def edge_json(edge: Edge) -> dict[str, Any]:
         "dtype": str(edge.type.dtype),
         "shape": ["?" if dim == ANY else dim for dim in shape],
         "item_bytes": edge.item.known,
-        "item_formula": str(edge.item),
+        "item_formula": edge.item.formula,
         "batch_bytes": edge.full,
         "crosses_device": edge.crosses_device,
         "crosses_process": edge.crosses_process,
@@ -104,7 +104,7 @@ def batch(edge: Edge) -> str:
 
 
 def _copied(traffic: Traffic) -> dict[str, Any]:
-    return {"item_bytes": traffic.copied.known, "item_formula": str(traffic.copied)}
+    return {"item_bytes": traffic.copied.known, "item_formula": traffic.copied.formula}
 
 
 def _crossing(traffic: Traffic) -> list[Edge]:
