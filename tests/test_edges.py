@@ -182,6 +182,34 @@ def test_whole_models(
         assert "the server places 'b'" in into.reason
 
 
+def test_models_that_the_server_completes(tmp_path: Path) -> None:
+    """Neither end says what passes between them."""
+    step = "{backend: onnxruntime, folder: net, inputs: {x: {from: %s}}, outputs: {y: {}}}"
+    text = (
+        f"inputs: {{x: {{dtype: fp32, shape: [4]}}}}\nsteps:\n  a: {step % 'x'}\n"
+        f"  b: {step % 'a.y'}\noutputs: {{Y: {{from: b.y, dtype: fp16, shape: [2]}}}}\n"
+    )
+    found = by_name(traced(tmp_path, text))
+    assert {name: (each.type_text, str(each.item)) for name, each in found.items()} == {
+        "x -> a.x": ("fp32[4]", "16 B"),
+        "a.y -> b.x": ("?", "?"),
+        "b.y -> Y": ("fp16[2]", "4 B"),
+    }
+
+
+def test_a_model_without_batching_has_the_batch_among_its_sizes(tmp_path: Path) -> None:
+    text = BACKEND.format(
+        backend="onnxruntime", device="device: cpu\n    max_batch_size: 0", more=""
+    )
+    before, b, after = text.partition("  b:")
+    after = after.replace("shape: [4]", "shape: [-1, 4]")
+    text = before + b + after.replace("Y: b.y", "Y: {from: b.y, dtype: fp32, shape: [4]}")
+    traffic = traced(tmp_path, text)
+    found = by_name(traffic)
+    assert [found[name].type_text for name in ("a.y -> b.x", "b.y -> Y")] == ["fp32[4]"] * 2
+    assert traffic.batch_bytes["p_b"] == 2 * 16 * 64
+
+
 INNER = """\
 ensemblegen: 1
 name: inner
@@ -210,7 +238,7 @@ def test_pipelines_inside_pipelines_are_seen_through(tmp_path: Path) -> None:
     (tmp_path / "inner.yaml").write_text(INNER)
     traffic = traced(tmp_path, OUTER)
     assert [step.name for step in traffic.steps] == ["a", "in/c", "in/d", "z", "again"]
-    assert {name: str(edge.type) for name, edge in by_name(traffic).items()} == {
+    assert {name: edge.type_text for name, edge in by_name(traffic).items()} == {
         "x -> a.x": "fp32[4]",
         "a.y -> in/c.x": "fp32[4]",
         "in/c.y -> in/d.x": "fp32[n]",
@@ -325,9 +353,11 @@ def test_a_step_on_the_gpu_crosses_to_its_neighbours_and_nowhere_else(
         for each in traffic.edges
         if each.crosses_device
     }  # fmt: skip
-    into = {(None if source == "x" else source, moved)
+    into: set[tuple[str | None, str | None]] = {(None if source == "x" else source, moved)
             for source in feeds[moved] if source not in texts}  # fmt: skip
-    out = {(moved, name) for name, chosen in feeds.items() if moved in chosen}
+    out: set[tuple[str | None, str | None]] = {
+        (moved, name) for name, chosen in feeds.items() if moved in chosen
+    }
     if not any(moved in chosen for chosen in feeds.values()):
         out = {(moved, None)}
     assert crossing == into | (set() if moved in texts else out)

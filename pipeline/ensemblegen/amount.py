@@ -51,6 +51,9 @@ class Amount:
         return " + ".join(parts) or fixed(0)
 
 
+UNKNOWN = Amount(((("?",), 1),))
+
+
 def of(tensor: Tensor) -> Amount:
     """What one item takes; -1 stands in it as `?`."""
     numbers = [dim for dim in tensor.shape if isinstance(dim, int) and dim != ANY]
@@ -95,7 +98,7 @@ def _symbol(dim: Dim) -> str:
 
 
 def _times(factor: int, term: Term) -> str:
-    return " x ".join((str(factor), *term))
+    return " x ".join(term if factor == 1 else (str(factor), *term))
 
 
 def _strings(count: int, term: Term) -> str:

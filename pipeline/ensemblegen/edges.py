@@ -72,8 +72,10 @@ class Edge:
 
     tensor: str
     """Its name inside the ensemble."""
-    type: Tensor
-    """Of one item: a row of the pipeline's batch, or the whole request where it has none."""
+    type: Tensor | None
+    """Of one item: a row of the pipeline's batch, or the whole request where it has none; None
+    where only the server learns it.
+    """
     batch: int
     """Items of the largest batch."""
     source: End
@@ -82,7 +84,11 @@ class Edge:
     @property
     def item(self) -> Amount:
         """The bytes of one item."""
-        return amount.of(self.type)
+        return amount.of(self.type) if self.type is not None else amount.UNKNOWN
+
+    @property
+    def type_text(self) -> str:
+        return str(self.type) if self.type is not None else "?"
 
     @property
     def full(self) -> int | None:
@@ -206,20 +212,20 @@ def _edge(plan: Plan, found: Wires, read: Side) -> Edge:
     tensor = found.root(read.at)
     written = found.writes[tensor]
     type_ = found.type_of(written, read)
-    dtype = type_.dtype
+    text = type_ is not None and type_.dtype is DType.STRING
     return Edge(
         tensor="".join(tensor),
         type=type_,
         batch=max(1, plan.max_batch_size),
-        source=_end(written, dtype, writes=True),
-        target=_end(read, dtype, writes=False),
+        source=_end(written, text=text, writes=True),
+        target=_end(read, text=text, writes=False),
     )
 
 
-def _end(side: Side, dtype: DType, *, writes: bool) -> End:
+def _end(side: Side, *, text: bool, writes: bool) -> End:
     if side.step is None:
         return End(None, side.port, _REQUEST if writes else _ANSWER)
-    if dtype is DType.STRING:
+    if text:
         return End(side.step, side.port, _STRINGS)
     step = side.step
     memory = step.member.kind.memory(step.member, step.device, step.target, writes=writes)

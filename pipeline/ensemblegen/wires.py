@@ -99,14 +99,18 @@ class Wires:
             at = self._same[at]
         return at
 
-    def type_of(self, *sides: Side) -> Tensor:
+    def type_of(self, *sides: Side) -> Tensor | None:
         """The type of one item by what both ends declare: of each size, the most that is known.
+
+        None where neither declares any: models that the server completes at load.
 
         Ends that have a batch axis as the pipeline has one say what an item is. Where none does,
         the axis is taken off (a model without batching has it among its sizes) or left unknown.
         """
         batched = self.plan.max_batch_size > 0
         typed = [(each, each.tensor) for each in sides if each.tensor is not None]
+        if not typed:
+            return None
         typed.sort(key=lambda each: each[0].batched != batched)
         shapes = [_per_item(side, tensor.shape, batched=batched) for side, tensor in typed]
         alike = [shape for shape in shapes if len(shape) == len(shapes[0])]

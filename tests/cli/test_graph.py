@@ -178,3 +178,41 @@ def test_of_many_a_few_are_shown(folder: Path) -> None:
     assert rows[-1] == "  and 14 more: ensemblegen graph"
     assert run("graph", "pipeline.yaml", "-o", "all") == 0
     assert (folder / "all").read_text().count("\n! ") == 20
+
+
+HAND_WRITTEN = Path(__file__).resolve().parent.parent / "hand_written"
+
+
+def test_of_a_repository(capsys: pytest.CaptureFixture[str]) -> None:
+    """Its one ensemble that is in no other, whose members are two ensembles and a model."""
+    assert run("graph", str(HAND_WRITTEN / "nested"), "--format", "json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["pipeline"] == "audio.balance"
+    levels = ["audio_level", "audio_level_2"]
+    inside = [f"{level}/{step}" for level in levels for step in ("audio_power", "audio_decibel")]
+    assert {step["name"] for step in told["steps"]} == {*inside, "audio_pan"}
+    assert len(told["edges"]) == 9
+
+
+def test_of_one_of_several_ensembles(capsys: pytest.CaptureFixture[str]) -> None:
+    several = HAND_WRITTEN / "two_ensembles"
+    assert run("graph", str(several)) == 1
+    assert f"name one: {several / 'catalog_match'}" in capsys.readouterr().err
+    assert run("graph", str(several / "catalog_match")) == 0
+    assert capsys.readouterr().out.startswith("catalog_match ")
+
+
+def test_of_a_compiled_repository(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("compile", "pipeline.yaml", "-o", "made") == 0
+    capsys.readouterr()
+    assert run("graph", "pipeline.yaml", "--format", "mermaid") == 0
+    drawn = capsys.readouterr().out.replace("4 x n", "4 x ?").replace("[n]", "[?]")
+    assert run("graph", "made", "--format", "mermaid") == 0
+    assert capsys.readouterr().out == drawn.replace("#63;", "?")
+
+
+def test_a_repository_is_placed_by_its_configs(folder: Path) -> None:
+    (folder / "empty").mkdir()
+    assert run("graph", "empty", "--device", "gpu") == 2
+    assert run("graph", "empty", "--forbid-copies") == 2
+    assert run("graph", "empty") == 1

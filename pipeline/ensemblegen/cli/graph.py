@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ensemblegen.cli.compile import ForbidOption, require_no_copies
+from ensemblegen.cli.compile import ForbidOption
 from ensemblegen.cli.destination import opened, require_writable
-from ensemblegen.cli.render import console, json_text, print_problems, visible
+from ensemblegen.cli.render import console, json_text, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,9 @@ class Drawing(str, Enum):
 
 
 def graph(
-    pipeline: Annotated[Path, typer.Argument(help="The pipeline.yaml.")],
+    target: Annotated[
+        Path, typer.Argument(help="A pipeline.yaml, a model repository, or an ensemble's folder.")
+    ],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write it there instead.")
     ] = None,
@@ -51,23 +53,23 @@ def graph(
     Example: ensemblegen graph pipeline.yaml --profile mixed --format svg --output pipeline.svg
 
     Bytes are of one item: a row of a batch. Lines that start with ! are copied between host and
-    GPU.
+    GPU; with ? it is not known.
     """
-    from ensemblegen import edges
-    from ensemblegen.compile import sound
+    from ensemblegen.cli import drawn
     from ensemblegen.placement import Choice
 
     gc.disable()
     if device is not None and profile is not None:
         raise typer.BadParameter("--device and --profile exclude each other")
+    choice = Choice(device, profile)
+    if target.is_dir() and (forbid_copies or choice != Choice()):
+        raise typer.BadParameter("a repository is shown as its configs place it")
     if output is not None:
         require_writable(output)
-    checked = sound(pipeline, Choice(device, profile))
-    plan = checked.plan()
-    print_problems(plan.warnings)
-    traffic = edges.trace(plan)
-    if forbid_copies:
-        require_no_copies(checked, traffic)
+    if target.is_dir():
+        traffic = drawn.of_repository(target)
+    else:
+        traffic = drawn.of_pipeline(target, choice, forbid_copies=forbid_copies)
     if output is None and format is Drawing.human:
         _draw(traffic)
         return
@@ -123,4 +125,4 @@ def _rows(traffic: Traffic) -> Iterator[tuple[str, str]]:
 
 
 def _cells(edge: Edge) -> tuple[str, str, str, str]:
-    return edge.target.port, f"<- {edge.source.name}", str(edge.type), str(edge.item)
+    return edge.target.port, f"<- {edge.source.name}", edge.type_text, str(edge.item)

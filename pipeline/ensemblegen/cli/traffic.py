@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from ensemblegen.cli.render import visible
 
 if TYPE_CHECKING:
-    from ensemblegen.edges import Edge, Traffic
+    from ensemblegen.edges import Edge, End, Traffic
+    from ensemblegen.types import Dim
 
 _SHOWN = 6
 """Of the edges that cross, `compile` shows so many; `graph` shows all."""
@@ -19,17 +20,12 @@ _LARGE = 64 << 10
 
 
 def edge_json(edge: Edge) -> dict[str, Any]:
-    from ensemblegen.types import ANY
-
-    shape = [
-        dim if isinstance(dim, int) else str(dim).rpartition("/")[2] for dim in edge.type.shape
-    ]
     return {
         "tensor": edge.tensor,
-        "from": _end_json(edge, writes=True),
-        "to": _end_json(edge, writes=False),
-        "dtype": str(edge.type.dtype),
-        "shape": ["?" if dim == ANY else dim for dim in shape],
+        "from": _end_json(edge.source),
+        "to": _end_json(edge.target),
+        "dtype": str(edge.type.dtype) if edge.type else None,
+        "shape": [_dim(each) for each in edge.type.shape] if edge.type else None,
         "item_bytes": edge.item.known,
         "item_formula": edge.item.formula,
         "batch_bytes": edge.full,
@@ -40,10 +36,13 @@ def edge_json(edge: Edge) -> dict[str, Any]:
     }
 
 
-def _end_json(edge: Edge, *, writes: bool) -> dict[str, Any]:
-    end = edge.source if writes else edge.target
-    step = end.step.name if end.step else None
-    return {"step": step, "port": end.port, "memory": end.where}
+def _end_json(end: End) -> dict[str, Any]:
+    return {"step": end.step.name if end.step else None, "port": end.port, "memory": end.where}
+
+
+def _dim(dim: Dim) -> Dim:
+    """A name as the author wrote it."""
+    return dim if isinstance(dim, int) else dim.rpartition("/")[2]
 
 
 def traffic_json(traffic: Traffic) -> dict[str, Any]:

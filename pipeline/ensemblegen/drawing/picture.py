@@ -63,7 +63,7 @@ def _line(edge: Edge, source: int, target: int) -> Line:
     return Line(
         source,
         target,
-        f"{name}: {edge.type}, {edge.item}",
+        f"{name}: {edge.type_text}, {edge.item}",
         " -> ".join(dict.fromkeys(ends)),
         bool(edge.crosses_device),
         edge.reason,
