@@ -113,6 +113,20 @@ def test_steps_on_two_devices(tmp_path: Path) -> None:
     assert (down.copies_out, down.copies_in) == (1, 1)
 
 
+def test_several_gpus(tmp_path: Path) -> None:
+    """Pinned to one it stays there; else the ensemble may take instances on different ones."""
+    text = TWO.format(dtype="fp32", a="device: gpu", b="device: gpu")
+    for gpus, told, where in (("[1]", False, "gpu 1"), ("[0, 1]", True, "gpu 0,1"),
+                              ("[]", True, "any gpu")):  # fmt: skip
+        edge = by_name(traced(tmp_path, f"{text}gpus: {gpus}\n"))["a.y -> b.x"]
+        assert (edge.between_gpus, edge.target.where) == (told, where)
+        assert edge.crosses_device is False
+        assert edge.reason.endswith("it may go from GPU to GPU") == told
+    pinned = "device: gpu\n    config: {instance_group: [{kind: KIND_GPU, gpus: [2]}]}"
+    assert between(tmp_path, pinned, "device: gpu").between_gpus
+    assert not between(tmp_path, "device: gpu", "device: cpu").between_gpus
+
+
 def test_numpy_on_a_gpu_is_on_the_host(tmp_path: Path) -> None:
     taken = between(tmp_path, "device: gpu", "device: gpu\n    arrays: numpy")
     assert taken.crosses_device

@@ -135,10 +135,19 @@ class Edge:
         return int(self.source.apart)
 
     @property
+    def between_gpus(self) -> bool:
+        """Whether it may have to go from one GPU to another: ensembles pick instances freely."""
+        on = [end.step.gpus for end in (self.source, self.target)
+              if end.step and end.memory.place == "gpu"]  # fmt: skip
+        return len(on) == 2 and (on[0] != on[1] or len(on[0]) != 1)
+
+    @property
     def reason(self) -> str:
         """Why it crosses to another memory or process; empty where it does neither."""
         if self.crosses_device is not False:
             return f"{self.source.why}, {self.target.why}"
+        if self.between_gpus:
+            return f"{self.source.why}, {self.target.why}: it may go from GPU to GPU"
         apart = [end.step.name for end in (self.source, self.target) if end.step and end.apart]
         if not apart:
             return ""
