@@ -58,12 +58,11 @@ def of(traffic: Traffic) -> Picture:
 
 
 def _line(edge: Edge, source: int, target: int) -> Line:
-    name = edge.target.port if edge.target.step else edge.source.port
     ends = (edge.source.where, edge.target.where)
     return Line(
         source,
         target,
-        f"{name}: {edge.type_text}, {edge.item}",
+        f"{edge.target.port}: {edge.type_text}, {edge.item}",
         " -> ".join(dict.fromkeys(ends)),
         bool(edge.crosses_device),
         edge.reason,

@@ -156,6 +156,12 @@ class Memory:
     """What the author may write to have it on the device of the step."""
 
 
+_MEMORIES: Mapping[Place, Memory] = {
+    "cpu": Memory("host"),
+    "gpu": Memory("gpu"),
+    "auto": Memory("open"),
+}
+
 FORCE_CPU = "FORCE_CPU_ONLY_INPUT_TENSORS"
 """The parameter without whose "no" the Python backend copies every input to the host."""
 
@@ -221,7 +227,7 @@ class Kind(ABC):
 
         Strings are in host memory always, and nobody asks for them here.
         """
-        return Memory({"cpu": "host", "gpu": "gpu", "auto": "open"}[device])  # type: ignore[arg-type]
+        return _MEMORIES[device]
 
     def apart(self, member: Member) -> bool:
         """Whether it runs in a process beside the server: Triton's Python backend."""
