@@ -46,14 +46,15 @@ def test_for_people(capsys: pytest.CaptureFixture[str]) -> None:
         capsys.readouterr().out
         == """\
 p for mixed, batches of up to 64
+  input  from  type          an item    64 items  where
 a  python, cpu
-  x  <- x    fp32[4]       16 B       host -> shared memory
+  x      x     fp32[4]       16 B       1024 B    host -> shared memory
       'a' runs in a process of its own
 b  python, gpu 0
-! x  <- a.y  fp32[100000]  390.6 KiB  shared memory -> gpu 0
+! x      a.y   fp32[100000]  390.6 KiB  24.4 MiB  shared memory -> gpu 0
       'a' runs on cpu, 'b' runs on gpu 0
 answer
-! Y  <- b.y  fp32[n]       4 x n      gpu 0 -> host
+! Y      b.y   fp32[n]       4 x n                gpu 0 -> host
       'b' runs on gpu 0, the client's answer is in host memory unless it uses CUDA shared memory
 3 edges, 2 between host and GPU
 copied for an item: 1.1 MiB + 8 x n

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from ensemblegen import amount
 from ensemblegen.cli.compile import ForbidOption
 from ensemblegen.cli.destination import opened, require_writable
 from ensemblegen.cli.render import console, json_text, visible
@@ -16,7 +17,7 @@ from ensemblegen.cli.render import console, json_text, visible
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ensemblegen.edges import Edge, Traffic
+    from ensemblegen.edges import Edge, End, Traffic
 
 
 class Drawing(str, Enum):
@@ -102,21 +103,26 @@ def _draw(traffic: Traffic) -> None:
 
 def _rows(traffic: Traffic) -> Iterator[tuple[str, str]]:
     """Each line with its style: the steps in order, below each what it takes."""
+    head = (
+        "input",
+        "from",
+        "type",
+        "an item",
+        f"{traffic.batch} item{'s' * (traffic.batch > 1)}",
+        "where",
+    )
     cells = [_cells(edge) for edge in traffic.edges]
-    widths = [max((len(row[i]) for row in cells), default=0) for i in range(4)]
+    widths = [max(map(len, column)) for column in zip(head, *cells, strict=True)]
     yield f"{traffic.name} for {traffic.device}, batches of up to {traffic.batch}", "bold"
+    yield f"  {_row(head, widths)}", "dim"
     shown: str | None = None
     for edge, row in zip(traffic.edges, cells, strict=True):
-        step = edge.target.step
-        name = step.name if step else "answer"
+        name = edge.target.step.name if edge.target.step else "answer"
         if name != shown:
-            what = f"{step.member.backend or step.member.kind.word}, {step.place}" if step else ""
-            yield visible(f"{name}  {what}".rstrip()), "bold"
+            yield _title(edge.target, name), "bold"
             shown = name
         mark = "!" if edge.crosses_device else "?" if edge.crosses_device is None else " "
-        padded = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        text = f"{mark} {padded}  {edge.source.where} -> {edge.target.where}"
-        yield visible(text), "red" if edge.crosses_device else ""
+        yield f"{mark} {_row(row, widths)}", "red" if edge.crosses_device else ""
         if edge.reason:
             yield f"      {visible(edge.reason)}", "dim"
     crossing = sum(edge.crosses_device is True for edge in traffic.edges)
@@ -124,5 +130,24 @@ def _rows(traffic: Traffic) -> Iterator[tuple[str, str]]:
     yield f"copied for an item: {traffic.copied}", ""
 
 
-def _cells(edge: Edge) -> tuple[str, str, str, str]:
-    return edge.target.port, f"<- {edge.source.name}", edge.type_text, str(edge.item)
+def _title(end: End, name: str) -> str:
+    if end.step is None:
+        return name
+    member = end.step.member
+    return visible(f"{name}  {member.backend or member.kind.word}, {end.step.place}")
+
+
+def _row(cells: tuple[str, ...], widths: list[int]) -> str:
+    padded = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
+    return visible("  ".join(padded).rstrip())
+
+
+def _cells(edge: Edge) -> tuple[str, ...]:
+    return (
+        edge.target.port,
+        edge.source.name,
+        edge.type_text,
+        str(edge.item),
+        amount.bytes_text(edge.full) if edge.full is not None else "",
+        f"{edge.source.where} -> {edge.target.where}",
+    )
