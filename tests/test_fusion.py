@@ -12,6 +12,7 @@ from google.protobuf import text_format
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ensemblegen import edges
 from ensemblegen.cli.app import main
 from ensemblegen.compile import make_plan
 from ensemblegen.emit.files import files
@@ -101,6 +102,15 @@ def test_graphs(
         ({"b": "max_batch_size: 128"}, ["a", "b", "c"]),
         ({"b": "config: {parameters: {A: {string_value: b}}}"}, ["a", "b", "c"]),
         ({"c": "device: gpu"}, ["a+b", "c"]),
+        # Inputs are copied to the host for the whole model or for none of its steps.
+        (
+            {
+                "a": "device: gpu\n    arrays: torch",
+                "b": "device: gpu\n    arrays: numpy",
+                "c": "device: gpu\n    arrays: numpy",
+            },
+            ["a", "b+c"],
+        ),
     ],
 )
 def test_what_is_not_alike_stays_apart(
@@ -149,6 +159,16 @@ def test_the_model(tmp_path: Path) -> None:
     written = json.loads(content)
     assert [each["step"] for each in written["steps"]] == ["a", "b", "c"]
     assert written["steps"][1]["parameters"] == {"k": 1}
+
+
+def test_nothing_passes_between_joined_steps(tmp_path: Path) -> None:
+    text = pipeline(DIAMOND, ["d"])
+    assert len(edges.trace(planned(tmp_path, text)).edges) == 6
+    traffic = edges.trace(planned(tmp_path, text, fuse=True))
+    assert [(each.source.name, each.target.name) for each in traffic.edges] == [
+        ("x", "a+b+c+d.x"),
+        ("a+b+c+d.D", "D"),
+    ]
 
 
 def test_a_name_that_is_taken(tmp_path: Path) -> None:

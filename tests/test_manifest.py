@@ -32,7 +32,10 @@ MANIFEST = Manifest(
         ManifestTensor("extra", DType.FP32, ("tokens", -1), optional=True),
     ),
     outputs=(ManifestTensor("SCORE", DType.FP32, (1,)),),
-    models=(ManifestModel("r_bert", "bert", "libtorch", "pytorch", "cpu", 2, "pipeline.yaml:20"),),
+    models=(
+        ManifestModel("r_bert", "bert", "libtorch", "pytorch", "cpu", 2, "pipeline.yaml:20"),
+        ManifestModel("r_net", "net", "fil", "fil", "gpu", batch_bytes=53248),
+    ),
     files={"readability/config.pbtxt": ManifestFile("ab", 3)},
 )
 
@@ -46,6 +49,12 @@ def test_only_optional_inputs_have_a_default() -> None:
     written = to_json(MANIFEST)["inputs"]
     assert ["default" in tensor for tensor in written] == [False, True, True]
     assert written[2]["default"] is None
+
+
+def test_bytes_are_said_where_some_are_known() -> None:
+    bert, net = to_json(MANIFEST)["models"]
+    assert "batch_bytes" not in bert
+    assert net["batch_bytes"] == 53248
 
 
 @pytest.mark.parametrize(

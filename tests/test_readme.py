@@ -1,4 +1,4 @@
-"""What README.md shows of `check` is what it says of `tests/problems/readme`."""
+"""What README.md shows of `check` is what it says of `tests/problems/readme`; and its drawing."""
 
 from __future__ import annotations
 
@@ -31,3 +31,10 @@ def test_check(
         with pytest.raises(SystemExit):
             main(shlex.split(command.removeprefix("$ ensemblegen ")))
         assert capsys.readouterr().out == shown
+
+
+def test_graph(root: Path) -> None:
+    """The drawing is the golden one of the flagship."""
+    readme = (root / "README.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"<!-- graph -->\n```mermaid\n(.*?)```", readme, re.DOTALL)
+    assert shown == (root / "tests/golden/drawing/mixed.mmd").read_text(encoding="utf-8")

@@ -183,6 +183,7 @@ CODES = {
     "E512": Code("an environment that Triton cannot unpack"),
     "E513": Code("the environment has no bin/activate"),
     "E514": Code("the environment is not there", "warning"),
+    "E515": Code("a tensor is copied between host and GPU"),
     "E520": Code("an environment file that is not usable"),
     "E521": Code("a package of an environment is not named properly"),
     "E522": Code("the environment's Python needs a stub"),

@@ -39,6 +39,10 @@ class Checked:
         inner = tuple(each.plan() for each in self.inner)
         return plan.make(self.graph, self.pipeline, self.placement, inner, self.problems)
 
+    def fused(self, wanted: bool | None = None) -> Plan:
+        """The plan, its steps joined as the author, or `wanted`, says."""
+        return fusion.fuse(self.plan(), wanted)
+
 
 def examine(path: Path, choice: Choice = FROM_FILE, above: tuple[Path, ...] = ()) -> Checked:
     """Read and check `path`; raises InputError only where the file's form is not right.
@@ -66,12 +70,17 @@ def examine(path: Path, choice: Choice = FROM_FILE, above: tuple[Path, ...] = ()
     return replace(checked, problems=in_order(problems))
 
 
-def make_plan(path: Path, choice: Choice = FROM_FILE) -> Plan:
-    """From pipeline.yaml to the plan. Raises InputError with every problem of the last stage."""
+def sound(path: Path, choice: Choice = FROM_FILE) -> Checked:
+    """As `examine`, for what is not wrong. Raises InputError with every problem of a stage."""
     checked = examine(path, choice)
     if checked.wrong:
         raise InputError(checked.problems)
-    return fusion.fuse(checked.plan(), choice.fuse)
+    return checked
+
+
+def make_plan(path: Path, choice: Choice = FROM_FILE) -> Plan:
+    """From pipeline.yaml to the plan. Raises InputError with every problem of the last stage."""
+    return sound(path, choice).fused(choice.fuse)
 
 
 def _inside(choice: Choice, profiles: Collection[str]) -> Choice:

@@ -39,6 +39,8 @@ class ManifestModel:
     """The environment of conda/ that a Python step asks for."""
     execution: str | None = None
     """The key of the environment that it runs in, where one was placed."""
+    batch_bytes: int = 0
+    """What the inputs and outputs of its largest batch take, but for sizes known only later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +137,8 @@ def _model_json(model: ManifestModel) -> dict[str, Any]:
         written["environment"] = model.environment
     if model.execution is not None:
         written["execution"] = model.execution
+    if model.batch_bytes:
+        written["batch_bytes"] = model.batch_bytes
     return written
 
 
@@ -195,6 +199,7 @@ def _model(data: Any) -> ManifestModel:
         origin=str(data.get("origin", "")),
         environment=data.get("environment"),
         execution=data.get("execution"),
+        batch_bytes=int(data.get("batch_bytes", 0)),
     )
 
 

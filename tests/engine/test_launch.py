@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from ensemblegen.engine import launch, machine
+from ensemblegen.engine import launch, machine, pools
 from ensemblegen.engine.launch import Settings
 from ensemblegen.engine.locate import Choice, Engine
 from ensemblegen.engine.ports import Ports
 from ensemblegen.engine.repository import Model, Repository
 
 PORTS = Ports(8000, 8001, 8002)
+PATH = Engine(Choice.path, Path("/opt/tritonserver/bin/tritonserver"))
+MIB = pools.MIB
 
 
 def _repository(*, gpu: bool) -> Repository:
@@ -104,6 +107,57 @@ def test_gpus_get_room_for_tensors(monkeypatch: pytest.MonkeyPatch) -> None:
     assert pools(Settings(), gpu=True) == [f"{flag}=0:268435456", f"{flag}=1:268435456"]
     assert pools(Settings(), gpu=False) == []
     assert pools(Settings(extra=(f"{flag}=0:1",)), gpu=True) == [f"{flag}=0:1"]
+
+
+def test_gpus_get_room_for_large_tensors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "gpus", lambda: ["GPU 0: a"])
+    monkeypatch.setattr(machine, "gpu_memory", lambda: 16 << 30)
+    made = launch.prepare(PATH, _large(gpu=True), Path("/srv/models"), PORTS, Settings())
+    pool = next(word for word in made.command if "cuda-memory-pool" in word)
+    assert pool == f"--cuda-memory-pool-byte-size=0:{2 * 2 * 200 * MIB}"
+
+
+def test_stubs_get_room_for_large_tensors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pools, "free", lambda: 64 << 30)
+
+    def flags(*extra: str) -> list[str]:
+        settings = Settings(extra=extra)
+        made = launch.prepare(PATH, _large(gpu=False), Path("/srv/models"), PORTS, settings)
+        return [word for word in made.command if "python,shm-" in word]
+
+    size = "--backend-config=python,shm-default-byte-size="
+    growth = "--backend-config=python,shm-growth-byte-size="
+    assert flags() == [f"{size}{251 * MIB}", f"{growth}{31 * MIB}"]
+    assert flags(f"{size}1048576") == [f"{growth}{31 * MIB}", f"{size}1048576"]
+    assert flags(f"{growth}1048576") == [f"{size}{251 * MIB}", f"{growth}1048576"]
+    two_words = "python,shm-default-byte-size=1048576"
+    assert flags("--backend-config", two_words) == [f"{growth}{31 * MIB}", two_words]
+
+
+def test_a_container_gets_as_much_and_as_much_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pools, "free", lambda: 64 << 30)
+    engine = Engine(Choice.docker, Path("/usr/bin/docker"), "24.10", image="image")
+    models = tuple(replace(each, instances=5) for each in _large(gpu=False).models)
+    repository = Repository(Path("/srv/models"), models)
+    made = launch.prepare(engine, repository, repository.path, PORTS, Settings())
+    assert "--shm-size=2510m" in made.command
+    at = made.command.index("image")
+    assert f"--backend-config=python,shm-default-byte-size={251 * MIB}" in made.command[at:]
+
+
+def test_only_the_embedded_server_runs_native_models_in_stubs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pools, "free", lambda: 64 << 30)
+    models = (Model("net", "pytorch", False, None, (), batch_bytes=200 * MIB),)
+    repository = Repository(Path("/srv/models"), models)
+    made = launch.prepare(PATH, repository, repository.path, PORTS, Settings())
+    assert not any("python,shm-" in word for word in made.command)
+
+
+def _large(*, gpu: bool) -> Repository:
+    model = Model("step", "python", gpu, None, (), instances=2, batch_bytes=200 * MIB)
+    return Repository(Path("/srv/models"), (model,))
 
 
 def test_services_to_wait_for() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from ensemblegen.engine.repository import read
 from ensemblegen.errors import InputError
+from ensemblegen.manifest import Manifest, ManifestModel, to_json
 
 
 def _model(repository: Path, name: str, config: str, **profiles: str) -> None:
@@ -22,7 +24,7 @@ def test_reads_what_matters(tmp_path: Path) -> None:
     _model(
         tmp_path,
         "net",
-        'platform: "pytorch_libtorch" instance_group { kind: KIND_GPU gpus: [ 0 ] }',
+        'platform: "pytorch_libtorch" instance_group { kind: KIND_GPU gpus: [ 0, 1 ] count: 2 }',
         cpu='backend: "pytorch" instance_group { kind: KIND_CPU }',
     )
     _model(
@@ -32,10 +34,14 @@ def test_reads_what_matters(tmp_path: Path) -> None:
         'value { string_value: "$$TRITON_MODEL_DIRECTORY/env.tar.gz" } }',
     )
     _model(tmp_path, "whole", 'name: "whole" platform: "ensemble"')
-    (tmp_path / "manifest.json").write_text("{}")
+    models = (ManifestModel("net", "net", "libtorch", "pytorch", "gpu", batch_bytes=64),)
+    manifest = Manifest("0", "whole", "pipeline.yaml", "24.10", "gpu", 8, (), (), models)
+    (tmp_path / "manifest.json").write_text(json.dumps(to_json(manifest)))
     repository = read(tmp_path)
     net, step, whole = repository.models
+    assert (net.batch_bytes, step.batch_bytes) == (64, 0)
     assert (net.backend, net.gpu, net.profiles) == ("pytorch", True, ("cpu",))
+    assert (net.instances, step.instances) == (4, 1), "so many on each GPU"
     assert step.environment == "$$TRITON_MODEL_DIRECTORY/env.tar.gz"
     assert whole.ensemble
     assert repository.backends == ("python", "pytorch")

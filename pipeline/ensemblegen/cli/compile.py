@@ -12,6 +12,8 @@ import typer
 from ensemblegen.cli.render import Format, console, print_json, print_problems, problem_json
 
 if TYPE_CHECKING:
+    from ensemblegen.compile import Checked
+    from ensemblegen.edges import Traffic
     from ensemblegen.emit.write import Changes
     from ensemblegen.errors import Problem
     from ensemblegen.plan import Plan
@@ -31,6 +33,12 @@ FuseOption = Annotated[
         "--fuse/--no-fuse",
         help="Join adjacent Python steps into one model wherever possible, or nowhere, whatever "
         "the file says.",
+    ),
+]
+ForbidOption = Annotated[
+    bool,
+    typer.Option(
+        "--forbid-copies", help="Fail if a tensor between two steps is copied to or from a GPU."
     ),
 ]
 
@@ -54,6 +62,7 @@ def compile(
     ] = None,
     environments: EnvironmentsOption = None,
     fuse: FuseOption = None,
+    forbid_copies: ForbidOption = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would change; write nothing.")
     ] = False,
@@ -66,7 +75,8 @@ def compile(
 
     Example: ensemblegen compile pipeline.yaml -o build/repository --device gpu
     """
-    from ensemblegen.compile import make_plan
+    from ensemblegen import edges
+    from ensemblegen.compile import sound
     from ensemblegen.emit import beside
     from ensemblegen.emit.files import files
     from ensemblegen.emit.write import compare, write
@@ -77,7 +87,12 @@ def compile(
     gc.disable()
     if device is not None and profile is not None:
         raise typer.BadParameter("--device and --profile exclude each other")
-    plan = fitted(make_plan(pipeline, Choice(device, profile, fuse)), environments)
+    checked = sound(pipeline, Choice(device, profile, fuse))
+    if forbid_copies:
+        require_no_copies(checked)
+    plan = checked.fused(fuse)
+    traffic = edges.trace(plan)
+    plan = fitted(plan, environments)
     target = output or pipeline.parent / "build" / "repository"
     made, archives = files(plan), beside.of(plan)
     looking = dry_run or check
@@ -91,14 +106,24 @@ def compile(
     changes = replace(changes, added=(*changes.added, *(f"../{path}" for path in placed)))
     stale = _stale(pipeline, target) if check and changes else ()
     if format is Format.json:
-        print_json(_json(plan, target, changes, stale))
+        print_json(_json(plan, traffic, target, changes, stale))
         if stale:
             raise typer.Exit(1)
         return
     print_problems(plan.warnings)
-    _show(plan, target, changes, written=not looking)
+    _show(plan, traffic, target, changes, written=not looking)
     if stale:
         raise InputError(stale)
+
+
+def require_no_copies(checked: Checked) -> None:
+    """InputError where a tensor between two steps is copied between host and GPU."""
+    from ensemblegen import copies
+    from ensemblegen.errors import InputError
+
+    found = copies.problems(checked)
+    if found:
+        raise InputError(found)
 
 
 def fitted(plan: Plan, where: Where | None) -> Plan:
@@ -130,7 +155,11 @@ def _stale(pipeline: Path, target: Path) -> tuple[Problem, ...]:
     return (Problem("E602", message, hint=f"ensemblegen compile {pipeline} -o {target}"),)
 
 
-def _json(plan: Plan, target: Path, changes: Changes, stale: tuple[Problem, ...]) -> dict[str, Any]:
+def _json(
+    plan: Plan, traffic: Traffic, target: Path, changes: Changes, stale: tuple[Problem, ...]
+) -> dict[str, Any]:
+    from ensemblegen.cli.traffic import summary_json
+
     return {
         "ok": not stale,
         "pipeline": plan.name,
@@ -141,11 +170,16 @@ def _json(plan: Plan, target: Path, changes: Changes, stale: tuple[Problem, ...]
         "changed": list(changes.changed),
         "removed": list(changes.removed),
         "unchanged": len(changes.unchanged),
+        "edges": summary_json(traffic),
         "problems": [problem_json(each) for each in (*plan.warnings, *stale)],
     }
 
 
-def _show(plan: Plan, target: Path, changes: Changes, *, written: bool) -> None:
+def _show(plan: Plan, traffic: Traffic, target: Path, changes: Changes, *, written: bool) -> None:
+    from rich.markup import escape
+
+    from ensemblegen.cli.traffic import summary
+
     out = console()
     marks = (("+", "green", changes.added), ("~", "yellow", changes.changed),
              ("-", "red", changes.removed))  # fmt: skip
@@ -168,3 +202,7 @@ def _show(plan: Plan, target: Path, changes: Changes, *, written: bool) -> None:
     out.print(f"  steps   {steps}")
     for model, joined in fused(plan).items():
         out.print(f"  fused   {', '.join(joined)} in {model}")
+    first, *rows = summary(traffic)
+    out.print(f"  edges   {escape(first)}")
+    for row in rows:
+        out.print(f"  {escape(row)}")

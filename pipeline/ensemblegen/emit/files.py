@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from ensemblegen import __version__, json_text, manifest
+from ensemblegen import __version__, edges, json_text, manifest
 from ensemblegen.content import Content, Linked, sha256, size
 from ensemblegen.emit import config
 from ensemblegen.environments.declared import Declared
@@ -131,9 +131,10 @@ def _tensor(each: Interface) -> ManifestTensor:
 
 def _models(plan: Plan) -> Iterator[ManifestModel]:
     found: dict[str, ManifestModel] = {}
+    moved = edges.trace(plan).batch_bytes
     for each in plan.all():
         for member in each.members:
-            found.setdefault(member.model, _model(each, member))
+            found.setdefault(member.model, _model(each, member, moved.get(member.model, 0)))
     yield from found.values()
 
 
@@ -165,7 +166,7 @@ def _declared(member: Member, device: Place) -> Declared | None:
     return found.get(device) or next(iter(found.values()), None)
 
 
-def _model(plan: Plan, member: Member) -> ManifestModel:
+def _model(plan: Plan, member: Member, batch_bytes: int) -> ManifestModel:
     device = plan.devices[member.step]
     return ManifestModel(
         name=member.model,
@@ -177,4 +178,5 @@ def _model(plan: Plan, member: Member) -> ManifestModel:
         origin=member.origin,
         environment=declared.name if (declared := _declared(member, device)) else None,
         execution=member.executions[device].entry.key if device in member.executions else None,
+        batch_bytes=batch_bytes,
     )

@@ -7,7 +7,7 @@ import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ensemblegen.engine import embedded, machine
+from ensemblegen.engine import embedded, machine, pools
 from ensemblegen.engine.locate import Choice, Engine
 from ensemblegen.engine.ports import Ports
 from ensemblegen.engine.repository import Repository
@@ -16,7 +16,9 @@ from ensemblegen.environments.execution import FOLDER
 EXIT_TIMEOUT = 5
 _GRACE = 5.0
 _POOL_FLAG = "--cuda-memory-pool-byte-size"
-_POOL = 256 << 20
+_REGION_KEYS = ("shm-default-byte-size", "shm-growth-byte-size")
+_BACKEND_FLAG = "--backend-config"
+_DOCKER_MEMORY = 2 << 30
 _SERVICES = {
     "HTTPService": "--allow-http",
     "GRPCInferenceService": "--allow-grpc",
@@ -33,7 +35,6 @@ class Settings:
     host: str = "127.0.0.1"
     profile: str | None = None
     extra: tuple[str, ...] = ()
-    shared_memory: str = "2g"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ def prepare(
         *_flags(settings.host, ports),
         *_common(settings, repository, gpu=machine.driver()),
         *_pools(repository, settings),
+        *_region_flags(_regions(engine, repository), settings.extra),
     ]
     environment = dict(os.environ)
     if engine.kind is Choice.embedded:
@@ -80,15 +82,34 @@ def services(extra: tuple[str, ...]) -> list[str]:
 
 
 def _pools(repository: Repository, settings: Settings) -> list[str]:
-    """Room on each GPU for what passes between models.
-
-    Beyond the default of 64 MB an ensemble falls back to slower memory, or loses a tensor
-    (server#7148, server#8177).
-    """
+    """Room on each GPU for what passes between models."""
     given = any(word.startswith(_POOL_FLAG) for word in settings.extra)
     if given or not any(model.gpu for model in repository.models):
         return []
-    return [f"{_POOL_FLAG}={number}:{_POOL}" for number in range(len(machine.gpus()))]
+    size = pools.pool(repository.models, machine.gpu_memory())
+    return [f"{_POOL_FLAG}={number}:{size}" for number in range(len(machine.gpus()))]
+
+
+def _regions(engine: Engine, repository: Repository) -> pools.Regions | None:
+    """The shared memory of what runs in stubs: Python models, and ours that stand in for others."""
+    aside = {"python"}
+    if engine.kind is Choice.embedded:
+        aside |= embedded.stand_ins() - engine.native
+    return pools.regions(
+        [each for each in repository.models if each.backend in aside], pools.free()
+    )
+
+
+def _region_flags(regions: pools.Regions | None, extra: tuple[str, ...]) -> list[str]:
+    """Settings of the Python backend, which hold for stand-ins too; not those that the user gives.
+
+    A server refuses none that is given twice, and which of them holds is not documented.
+    """
+    if regions is None:
+        return []
+    wanted = zip(_REGION_KEYS, (regions.size, regions.growth), strict=True)
+    given = {key for key in _REGION_KEYS if any(f"python,{key}=" in word for word in extra)}
+    return [f"{_BACKEND_FLAG}=python,{key}={value}" for key, value in wanted if key not in given]
 
 
 def _common(settings: Settings, repository: Repository, *, gpu: bool) -> list[str]:
@@ -121,6 +142,7 @@ def _flags(host: str, ports: Ports) -> list[str]:
 def _docker(engine: Engine, repository: Repository, ports: Ports, settings: Settings) -> Launch:
     name = f"ensemblegen-{secrets.token_hex(6)}"
     gpu = any(model.gpu for model in repository.models)
+    regions = _regions(engine, repository)
     published = zip((ports.http, ports.grpc, ports.metrics), (8000, 8001, 8002), strict=True)
     command = [
         str(engine.program),
@@ -128,7 +150,7 @@ def _docker(engine: Engine, repository: Repository, ports: Ports, settings: Sett
         "--rm",
         "--init",
         f"--name={name}",
-        f"--shm-size={settings.shared_memory}",
+        f"--shm-size={_docker_memory(regions)}",
         "--ulimit=memlock=-1",
         "--ulimit=stack=67108864",
         *(["--gpus=all"] if gpu else []),
@@ -140,11 +162,18 @@ def _docker(engine: Engine, repository: Repository, ports: Ports, settings: Sett
         "--model-repository=/models",
         *_common(settings, repository, gpu=gpu),
         *_pools(repository, settings),
+        *_region_flags(regions, settings.extra),
         *settings.extra,
     ]
     # The client forwards signals to the container; if it is killed, the container would stay.
     after = [str(engine.program), "rm", "--force", name]
     return Launch(command, dict(os.environ), after, grace=EXIT_TIMEOUT + 3 * _GRACE)
+
+
+def _docker_memory(regions: pools.Regions | None) -> str:
+    """The container's /dev/shm: twice what the regions start with, so that they can grow."""
+    wanted = 2 * regions.total if regions else 0
+    return f"{wanted >> 20}m" if wanted > _DOCKER_MEMORY else f"{_DOCKER_MEMORY >> 30}g"
 
 
 def _beside(repository: Repository) -> list[str]:

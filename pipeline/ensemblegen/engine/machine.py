@@ -69,6 +69,17 @@ def gpus() -> list[str]:
     return [line for line in listed.stdout.splitlines() if line.startswith("GPU ")]
 
 
+def gpu_memory() -> int | None:
+    """Bytes of the smallest GPU; None where `nvidia-smi` does not say."""
+    program = shutil.which("nvidia-smi") if driver() else None
+    if program is None:
+        return None
+    query = [program, "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+    listed = subprocess.run(query, capture_output=True, text=True, check=False)
+    sizes = [int(word) for word in listed.stdout.split() if word.isdigit()]
+    return min(sizes) << 20 if sizes else None
+
+
 def driver() -> bool:
     """Whether NVIDIA's driver library can be loaded and a device node is there."""
     if not any(Path(node).exists() for node in _GPU_NODES):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from ensemblegen import manifest
 from ensemblegen.errors import InputError, Problem
 from ensemblegen.pbtxt import read as pbtxt
 from ensemblegen.pbtxt.config import Config
@@ -27,6 +29,9 @@ class Model:
     profiles: tuple[str, ...]
     completes: bool = False
     """Its config lacks what its backend, or its model.py, adds at load."""
+    instances: int = 1
+    batch_bytes: int = 0
+    """What the inputs and outputs of its largest batch take, as far as a manifest says."""
 
     @property
     def ensemble(self) -> bool:
@@ -51,7 +56,8 @@ def read(path: Path, profile: str | None = None) -> Repository:
     if not folders:
         hint = "a model repository has one folder a model, each with a config.pbtxt"
         raise InputError([Problem("E701", f"{path} holds no model", hint=hint)])
-    models = [_model(folder, profile) for folder in folders]
+    moved = _batch_bytes(path)
+    models = [_model(folder, profile, moved.get(folder.name, 0)) for folder in folders]
     if profile is not None and not any(profile in model.profiles for model in models):
         known = sorted({name for model in models for name in model.profiles})
         raise InputError(
@@ -66,7 +72,13 @@ def read(path: Path, profile: str | None = None) -> Repository:
     return Repository(path.resolve(), tuple(models))
 
 
-def _model(folder: Path, profile: str | None) -> Model:
+def _batch_bytes(path: Path) -> dict[str, int]:
+    if not (path / manifest.NAME).is_file():
+        return {}
+    return {each.name: each.batch_bytes for each in manifest.read(path).models}
+
+
+def _model(folder: Path, profile: str | None, batch_bytes: int) -> Model:
     profiles = tuple(sorted(each.stem for each in (folder / "configs").glob("*.pbtxt")))
     chosen = folder / "config.pbtxt"
     if profile in profiles:
@@ -82,7 +94,14 @@ def _model(folder: Path, profile: str | None) -> Model:
         environment=environment or None,
         profiles=profiles,
         completes=model.completes,
+        instances=sum(map(_count, message.instance_group)) or 1,
+        batch_bytes=batch_bytes,
     )
+
+
+def _count(group: Any) -> int:
+    """Instances of a group; one on each GPU that it names."""
+    return max(1, int(group.count)) * max(1, len(group.gpus))
 
 
 def _config(path: Path) -> Config:

@@ -3,7 +3,7 @@
 from ensemblegen.members.backend import Backend
 from ensemblegen.members.ensemble import Ensemble
 from ensemblegen.members.fil import Fil
-from ensemblegen.members.kind import Kind, Member, MemberTensor, Port, Signature, Site
+from ensemblegen.members.kind import Kind, Member, MemberTensor, Memory, Port, Signature, Site
 from ensemblegen.members.libtorch import Libtorch
 from ensemblegen.members.python import Python
 from ensemblegen.members.reuse import Reuse
@@ -12,4 +12,4 @@ KINDS: dict[str, Kind] = {
     kind.word: kind for kind in (Python(), Libtorch(), Fil(), Backend(), Reuse(), Ensemble())
 }
 
-__all__ = ["KINDS", "Kind", "Member", "MemberTensor", "Port", "Signature", "Site"]
+__all__ = ["KINDS", "Kind", "Member", "MemberTensor", "Memory", "Port", "Signature", "Site"]

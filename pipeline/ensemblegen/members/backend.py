@@ -13,12 +13,24 @@ from pydantic import BeforeValidator, Field
 from ensemblegen.content import Content, Linked
 from ensemblegen.environments import carried
 from ensemblegen.environments.execution import PARAMETER
-from ensemblegen.members.kind import Kind, Member, Port, Signature, Site
+from ensemblegen.members.kind import (
+    FORCE_CPU,
+    Kind,
+    Member,
+    Memory,
+    Port,
+    Signature,
+    Site,
+    own_config,
+)
 from ensemblegen.spec import DynamicBatching, Fields, Node, StepInput, StepSpec
+from ensemblegen.targets import Target
 from ensemblegen.types import Tensor
 from ensemblegen.words import Dim, Element, Path, Place, TensorName, batching
 
 CONFIG = "config.pbtxt"
+_ON_HOST = frozenset({"openvino"})
+"""Backends that have their tensors in host memory wherever they run."""
 _EMPTY = b"Nothing is needed here, but object stores and git drop empty folders.\n"
 LOST = "put the files there that these should be"
 _LEFT = frozenset({"__pycache__", ".git", ".DS_Store"})
@@ -114,6 +126,21 @@ class Backend(Kind):
 
     def devices(self, step: Any, signature: Signature) -> tuple[Place, ...]:
         return get_args(Place)
+
+    def memory(self, member: Member, device: Place, target: Target, *, writes: bool) -> Memory:
+        """What is known of its backend; of a model.py of the author's own, what its config says."""
+        if member.backend in _ON_HOST:
+            return Memory("host", f"the {member.backend} backend works in host memory")
+        if member.backend != "python" or device == "cpu":
+            return super().memory(member, device, target, writes=writes)
+        if writes:
+            return Memory("open", "its model.py decides where its results are")
+        given = own_config(member).parameters
+        if FORCE_CPU in given and given[FORCE_CPU].string_value == "no":
+            return super().memory(member, device, target, writes=writes)
+        reason = f"the Python backend takes inputs in host memory unless {FORCE_CPU} is no"
+        remedy = f'add `config: {{parameters: {{{FORCE_CPU}: {{string_value: "no"}}}}}}`'
+        return Memory("host", reason, remedy)
 
     def files(self, member: Member) -> Iterator[tuple[str, Content]]:
         artifact: _Artifact = member.artifact

@@ -9,7 +9,7 @@ from typing import Any
 from ensemblegen import json_text
 from ensemblegen.content import Content
 from ensemblegen.environments.execution import PARAMETER
-from ensemblegen.members.kind import Kind, Member, Signature, Site
+from ensemblegen.members.kind import FORCE_CPU, Kind, Member, Memory, Signature, Site
 from ensemblegen.members.python import needs_gpu_inputs, runtime, sources, step_data
 from ensemblegen.targets import Target
 from ensemblegen.words import Place
@@ -38,11 +38,13 @@ class Fused(Kind):
     def parameters(self, member: Member, device: Place, target: Target) -> dict[str, str]:
         execution = member.executions.get(device)
         given = {PARAMETER: execution.value} if execution else {}
-        if device == "gpu" and any(
-            needs_gpu_inputs(each.member, device) for each in _links(member)
-        ):
-            given["FORCE_CPU_ONLY_INPUT_TENSORS"] = "no"
+        if needs_gpu_inputs(_links(member)[0].member, device):
+            given[FORCE_CPU] = "no"
         return given
+
+    def memory(self, member: Member, device: Place, target: Target, *, writes: bool) -> Memory:
+        first = _links(member)[0].member  # all are alike
+        return first.kind.memory(first, device, target, writes=writes)
 
     def files(self, member: Member) -> Iterator[tuple[str, Content]]:
         yield from runtime()

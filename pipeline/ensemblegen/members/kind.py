@@ -11,12 +11,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 from ensemblegen.content import Content
 from ensemblegen.environments.declared import Declared
 from ensemblegen.environments.execution import Execution
 from ensemblegen.errors import Problem
+from ensemblegen.model_config import ModelConfig, merge
 from ensemblegen.places import At
 from ensemblegen.source import Document
 from ensemblegen.spec import DynamicBatching, PipelineSpec, StepSpec
@@ -144,6 +145,34 @@ class Member:
     """The environments that were built for it and placed, by device."""
 
 
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Where a model takes a tensor, or gives it: `open` where that is settled only at run time."""
+
+    place: Literal["host", "gpu", "open"]
+    reason: str | None = None
+    """Why it is not simply the step's device that decides; None where it is."""
+    remedy: str | None = None
+    """What the author may write to have it on the device of the step."""
+
+
+_MEMORIES: Mapping[Place, Memory] = {
+    "cpu": Memory("host"),
+    "gpu": Memory("gpu"),
+    "auto": Memory("open"),
+}
+
+FORCE_CPU = "FORCE_CPU_ONLY_INPUT_TENSORS"
+"""The parameter without whose "no" the Python backend copies every input to the host."""
+
+
+def own_config(member: Member) -> Any:
+    """The author's own fields, as a ModelConfig."""
+    message = ModelConfig()
+    merge(message, member.config)
+    return message
+
+
 class Kind(ABC):
     """A kind of step; one instance serves every step of that kind."""
 
@@ -192,6 +221,17 @@ class Kind(ABC):
     def parameters(self, member: Member, device: Place, target: Target) -> dict[str, str]:
         """`parameters` of config.pbtxt for one device."""
         return {}
+
+    def memory(self, member: Member, device: Place, target: Target, *, writes: bool) -> Memory:
+        """Where the model takes its numbers, or (`writes`) gives them, when it runs on `device`.
+
+        Strings are in host memory always, and nobody asks for them here.
+        """
+        return _MEMORIES[device]
+
+    def apart(self, member: Member) -> bool:
+        """Whether it runs in a process beside the server: Triton's Python backend."""
+        return member.backend == "python"
 
     def folder_of(self, member: Member) -> Path | None:
         """The model folder that was taken as it is."""

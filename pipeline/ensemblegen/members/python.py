@@ -21,7 +21,17 @@ from ensemblegen.environments.execution import PARAMETER
 from ensemblegen.errors import Problem, did_you_mean
 from ensemblegen.members import implementation
 from ensemblegen.members.implementation import Implementation
-from ensemblegen.members.kind import Kind, Member, MemberTensor, Port, Signature, Site
+from ensemblegen.members.kind import (
+    FORCE_CPU,
+    Kind,
+    Member,
+    MemberTensor,
+    Memory,
+    Port,
+    Signature,
+    Site,
+    own_config,
+)
 from ensemblegen.spec import EnvironmentWord, StepSpec, TensorSpec
 from ensemblegen.targets import Target
 from ensemblegen.types import DType, Shape, Tensor, compatible
@@ -125,8 +135,21 @@ class Python(Kind):
         given = {PARAMETER: execution.value} if execution else {}
         if needs_gpu_inputs(member, device):
             # Without this the backend copies every input to the host before the step sees it.
-            given["FORCE_CPU_ONLY_INPUT_TENSORS"] = "no"
+            given[FORCE_CPU] = "no"
         return given
+
+    def memory(self, member: Member, device: Place, target: Target, *, writes: bool) -> Memory:
+        """On a GPU its arrays decide: those of numpy are in host memory."""
+        if device != "gpu":
+            return super().memory(member, device, target, writes=writes)
+        if self.parameters(member, device, target).get(FORCE_CPU) != "no":
+            does = "gives its results" if writes else "takes its inputs"
+            remedy = "give it an implementation with `arrays: cupy` or `arrays: torch`"
+            return Memory("host", f"`arrays: numpy` {does} in host memory", remedy)
+        own = own_config(member).parameters if member.config else {}
+        if not writes and FORCE_CPU in own and own[FORCE_CPU].string_value != "no":
+            return Memory("host", f"its `config` sets {FORCE_CPU}", f"remove {FORCE_CPU}")
+        return Memory("gpu")
 
     def files(self, member: Member) -> Iterator[tuple[str, Content]]:
         yield from runtime()
@@ -145,7 +168,9 @@ def alike(member: Member) -> tuple[Any, ...]:
     """What steps of one model must have in common, beyond what Triton is told of the model."""
     artifact: _Artifact = member.artifact
     paths = tuple((name, str(each.path)) for name, each in artifact.environments.items())
-    return artifact.batching, tuple(sorted(artifact.implementations)), paths
+    # Triton copies inputs to the host for the whole model or for none of its steps.
+    where = tuple((each, needs_gpu_inputs(member, each)) for each in artifact.implementations)
+    return artifact.batching, tuple(sorted(where)), paths
 
 
 def packages(member: Member) -> dict[str, FilePath]:

@@ -1,0 +1,69 @@
+"""What every drawing of a pipeline shows: boxes, lines between them, and the words on both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ensemblegen.edges import Edge, End, Traffic
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A step, or the client's request or answer."""
+
+    name: str
+    detail: str
+    look: str
+    """client, cpu, gpu or auto."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """An edge, from one box to another by their numbers."""
+
+    source: int
+    target: int
+    what: str
+    """Type, shape and bytes of an item."""
+    where: str
+    crosses: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Boxes in an order in which no line leads back: the request first, the answer last."""
+
+    title: str
+    boxes: tuple[Box, ...]
+    lines: tuple[Line, ...]
+
+
+def of(traffic: Traffic) -> Picture:
+    boxes = [Box("request", "client", "client")]
+    boxes += [
+        Box(step.name, f"{step.member.backend or step.member.kind.word}, {step.place}", step.device)
+        for step in traffic.steps
+    ]
+    boxes.append(Box("answer", "client", "client"))
+    number = {step.name: i for i, step in enumerate(traffic.steps, start=1)}
+
+    def box(end: End, otherwise: int) -> int:
+        return number[end.step.name] if end.step else otherwise
+
+    last = len(boxes) - 1
+    lines = (_line(edge, box(edge.source, 0), box(edge.target, last)) for edge in traffic.edges)
+    title = f"{traffic.name}, {traffic.device}, batches of up to {traffic.batch}"
+    return Picture(title, tuple(boxes), tuple(lines))
+
+
+def _line(edge: Edge, source: int, target: int) -> Line:
+    ends = (edge.source.where, edge.target.where)
+    return Line(
+        source,
+        target,
+        f"{edge.target.port}: {edge.type_text}, {edge.item}",
+        " -> ".join(dict.fromkeys(ends)),
+        bool(edge.crosses_device),
+        edge.reason,
+    )

@@ -1,0 +1,1 @@
+compile copying.yaml -o nothing --forbid-copies
