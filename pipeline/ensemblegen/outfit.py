@@ -207,7 +207,9 @@ def _stubs_differ(member: Member) -> Iterator[Problem]:
 
 
 def verify(need: Need, store: Store) -> Problem | None:
-    """What is wrong with the archive of the store that was built for `need`."""
+    """What is wrong with the archive of the store that was built for `need`, which then is removed:
+    the next build makes it anew.
+    """
     # What only builds need is not loaded for each compile.
     from ensemblegen.environments import build, trouble
     from ensemblegen.environments.faults import Fault
@@ -218,5 +220,7 @@ def verify(need: Need, store: Store) -> Problem | None:
     try:
         build.verify(found)
     except Fault as fault:
-        return trouble.problem(fault, need.declared)
+        store.remove(found)
+        again = "it was removed from the cache: run `ensemblegen env build` again"
+        return replace(trouble.problem(fault, need.declared), hint=again)
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
 from pathlib import Path
@@ -17,7 +18,8 @@ KEY, OTHER = "ab" * 32, "cd" * 32
 
 def publish(store: Store, key: str = KEY, data: bytes = b"archive") -> Entry:
     known = {
-        "name": "a", "python": "3.10", "sha256": "00", "size": len(data), "unpacked": 1,
+        "name": "a", "python": "3.10", "sha256": hashlib.sha256(data).hexdigest(),
+        "size": len(data), "unpacked": 1,
         "marker": "ensemblegen-env.json", "marker_sha256": "11", "packages": {"numpy": "1.26.4"},
     }  # fmt: skip
     with store.work(key) as work:
@@ -37,7 +39,7 @@ def test_what_is_published_is_there(store: Store) -> None:
     entry = publish(store)
     assert store.get(KEY) == entry
     assert record(entry)["packages"] == {"numpy": "1.26.4"}
-    assert entry.archive.stat().st_mode & 0o777 == 0o644
+    assert entry.archive.stat().st_mode & 0o777 == 0o444
     assert projects.left(store.cache) == [f"{KEY}.json", f"{KEY}.tar.gz"]
     assert entry.short == KEY[:16]
 
@@ -49,6 +51,19 @@ def test_half_an_entry_is_none(store: Store, name: str, data: bytes) -> None:
     (store.envs / name).write_bytes(data)
     assert store.get(KEY) is None
     assert store.entries() == []
+    assert publish(store) == store.get(KEY)
+
+
+def test_an_archive_that_somebody_wrote_to_is_none(store: Store, tmp_path: Path) -> None:
+    entry = publish(store)
+    second = tmp_path / "second name.tar.gz"
+    second.hardlink_to(entry.archive)
+    os.utime(second)  # touched, not written to
+    assert store.get(KEY) == entry
+    second.chmod(0o644)
+    with second.open("r+b") as file:
+        file.write(b"X")
+    assert store.get(KEY) is None
     assert publish(store) == store.get(KEY)
 
 
@@ -70,7 +85,7 @@ def test_what_killed_builds_left_goes(store: Store) -> None:
     with store.work("ef" * 32):
         assert projects.left(store.cache) == [".build-" + "ef" * 32]
     (store.envs / f".build-{KEY}").mkdir()
-    assert store.sweep() == 1
+    assert store.left() == store.sweep() == [store.envs / f".build-{KEY}"]
     assert projects.left(store.cache) == []
 
 
@@ -78,7 +93,7 @@ def test_what_another_builds_stays(store: Store) -> None:
     with store.work(KEY) as work:
         (work / "half").write_text("x")
         publish(store, OTHER)
-        assert store.sweep() == 0
+        assert store.sweep() == []
         assert (work / "half").is_file()
 
 
@@ -143,6 +158,9 @@ def test_a_cache_that_cannot_be_written(tmp_path: Path) -> None:
 def test_where_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("ENSEMBLEGEN_CACHE", str(tmp_path))
     assert folder() == tmp_path
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("ENSEMBLEGEN_CACHE", "~/mine")
+    assert folder() == tmp_path / "home" / "mine"
     monkeypatch.delenv("ENSEMBLEGEN_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     assert folder() == tmp_path / "xdg" / "ensemblegen"

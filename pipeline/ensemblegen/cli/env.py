@@ -219,9 +219,9 @@ def prune(
         old = [entry for entry in store.entries() if ages(entry) >= older]
         for entry in old if not dry_run else ():
             store.remove(entry)
-        if not dry_run:
-            store.sweep()
-        names, freed = [str(entry.archive) for entry in old], sum(entry.size for entry in old)
+        left = store.left() if dry_run else store.sweep()
+        names = [str(each) for each in (*(entry.archive for entry in old), *left)]
+        freed = sum(entry.size for entry in old)
     if format is Format.json:
         print_json({"ok": True, "removed": names, "bytes": freed, "dry_run": dry_run})
         return
@@ -251,7 +251,7 @@ def _verified(source: Path, chosen: _Chosen) -> Iterator[tuple[str, Problem | No
     from ensemblegen.environments import placed
 
     if (source / manifest.NAME).is_file():
-        yield from ((str(path), problem) for path, problem in placed.verify(source))
+        yield from ((str(path), problem) for path, problem in placed.verify(source, _store()))
     elif _is_archive(source):
         yield str(source), placed.verify_archive(source)
     else:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -53,7 +54,10 @@ def _carried(plan: Plan) -> dict[str, tuple[Content, bool]]:
 
 
 def missing(beside: Beside, repository: Path, *, thorough: bool = False) -> tuple[str, ...]:
-    """The paths at which something is missing or has another size; `thorough` reads archives."""
+    """The paths at which something is missing or is another archive.
+
+    `thorough` compares what is unpacked with its archive, too.
+    """
     folder = repository.resolve().parent
     return tuple(
         path
@@ -66,6 +70,9 @@ def put(beside: Beside, repository: Path, report: Report = silent) -> tuple[str,
     """Place what is missing; returns its paths. MachineError where the disk refuses."""
     if not beside:
         return ()
+    if repository.name in {path.partition("/")[0] for path in beside}:
+        message = f"{repository} is where the environments of a repository beside it go"
+        raise InputError([Problem("E601", message, hint="choose another name with --output")])
     folder = repository.resolve().parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -75,22 +82,25 @@ def put(beside: Beside, repository: Path, report: Report = silent) -> tuple[str,
                 _place(folder / path, *beside[path], report)
             return new
     except OSError as error:
-        message = f"cannot write {folder}: {error.strerror or error}"
+        message = f"cannot write {error.filename or folder}: {error.strerror or error}"
         raise MachineError(message, remedy(error)) from error
     except Fault as fault:
         raise MachineError(f"cannot unpack an environment: {fault.text}", fault.hint) from fault
 
 
 def _is_there(place: Path, content: Content, *, unpacked: bool, thorough: bool) -> bool:
-    if unpacked:
-        return (place / "bin" / "activate").is_file()
     assert isinstance(content, Linked)  # noqa: S101 - archives are never in memory
+    if unpacked:
+        there = (place / "bin" / "activate").is_file()
+        return there and not (thorough and archive.difference(content.path, place))
     try:
-        if place.stat().st_size != content.size:
-            return False
+        status, wanted = place.stat(), content.path.stat()
     except FileNotFoundError:
         return False
-    return not thorough or Linked(place).sha256 == content.sha256
+    if not stat.S_ISREG(status.st_mode) or status.st_size != wanted.st_size:
+        return False
+    # Where the file system gives second names there is nothing to read.
+    return os.path.samestat(status, wanted) or Linked(place).sha256 == content.sha256
 
 
 def _place(place: Path, content: Content, unpacked: bool, report: Report) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,10 +13,15 @@ from ensemblegen.environments import archive
 from ensemblegen.environments.execution import FOLDER
 from ensemblegen.environments.faults import Fault
 from ensemblegen.environments.progress import silent
-from ensemblegen.errors import Problem
+from ensemblegen.environments.store import ARCHIVE, Store
+from ensemblegen.errors import MachineError, Problem
 from ensemblegen.manifest import Manifest, ManifestEnvironment
 
-_HINT = "compile the pipeline again"
+_HINT = "remove it, run `ensemblegen env build` and compile the pipeline again"
+_NAME = re.compile(r"[0-9a-f]{16}(?:\.tar\.gz)?")
+_NAMED = re.compile(rf"/{FOLDER}/({_NAME.pattern})")
+_LEFT = re.compile(rf"\.{_NAME.pattern}\.ensemblegen")
+"""Folders in which a killed compile was putting one."""
 
 
 def paths(repository: Path, made: Manifest) -> Iterator[tuple[ManifestEnvironment, Path]]:
@@ -60,10 +66,16 @@ def _is_marked(each: ManifestEnvironment, folder: Path) -> bool:
     return marker.is_file() and Linked(marker).sha256 == each.marker_sha256
 
 
-def verify(repository: Path) -> Iterator[tuple[Path, Problem | None]]:
-    """Each archive of a repository, and what is wrong with it."""
+def verify(repository: Path, store: Store) -> Iterator[tuple[Path, Problem | None]]:
+    """Each archive of a repository, and what is wrong with it.
+
+    One that lies there unpacked is compared with the archive in `store`, if that has it still.
+    """
     for each, path in paths(repository, manifest.read(repository)):
         state = _state(each, path)
+        if state is None and path.is_dir():
+            entry = store.get(each.key)
+            state = archive.difference(entry.archive, path) if entry else None
         yield path, verify_archive(path) if state is None else _problem(f"{path} {state}")
 
 
@@ -78,25 +90,51 @@ def verify_archive(path: Path) -> Problem | None:
 
 
 def prune(repository: Path, *, dry_run: bool) -> list[tuple[Path, int]]:
-    """Remove from `envs/` what no compiled repository in the same folder names; what went."""
+    """Remove from `envs/` what no repository in the same folder names any more; what went.
+
+    Nothing that compile would not have put there is touched: it may be anyone's.
+    """
+    manifest.read(repository)  # else it is no compiled one
     folder = repository.resolve().parent
-    made = manifest.read(repository)
-    used = {each.path for each in made.environments}
-    for other in folder.iterdir():
-        if other != repository.resolve() and (other / manifest.NAME).is_file():
-            used |= {each.path for each in manifest.read(other).environments}
+    used = {name for each in folder.iterdir() for name in _named(each)}
     gone: list[tuple[Path, int]] = []
     for path in sorted((folder / FOLDER).iterdir()) if (folder / FOLDER).is_dir() else ():
-        if f"{FOLDER}/{path.name}" in used:
+        if path.name in used or not _is_ours(path):
             continue
         gone.append((path, _size(path)))
-        if dry_run:
-            continue
+        if not dry_run:
+            _remove(path)
+    return gone
+
+
+def _named(repository: Path) -> Iterator[str]:
+    """What the configs in a folder, if it is a repository, name of an `envs/`: by their text, as
+    one that nobody can read may be mended yet.
+    """
+    for pattern in ("*/config.pbtxt", "*/configs/*.pbtxt"):
+        for config in repository.glob(pattern):
+            yield from _NAMED.findall(config.read_text(encoding="utf-8", errors="replace"))
+
+
+def _is_ours(path: Path) -> bool:
+    if path.is_symlink():
+        return False
+    if _LEFT.fullmatch(path.name):
+        return path.is_dir()
+    if not _NAME.fullmatch(path.name):
+        return False
+    return path.is_file() if path.name.endswith(ARCHIVE) else (path / "bin/activate").is_file()
+
+
+def _remove(path: Path) -> None:
+    try:
         if path.is_dir():
             shutil.rmtree(path)
         else:
             path.unlink()
-    return gone
+    except OSError as error:
+        message = f"cannot remove {error.filename or path}: {error.strerror or error}"
+        raise MachineError(message) from error
 
 
 def _size(path: Path) -> int:

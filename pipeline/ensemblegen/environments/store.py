@@ -1,13 +1,14 @@
 """Where built archives are kept: by the key of their content, whole, and one builder at a time.
 
 `<cache>/envs/<key>.tar.gz` with `<key>.json` beside it, which is written last: an entry without it
-is not there. What is being built lies in `.build-<key>`; whoever holds the lock of that key may
-throw it away.
+is not there, nor is one whose archive somebody wrote to. What is being built lies in
+`.build-<key>`; whoever holds the lock of that key may throw it away.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ensemblegen import json_text
+from ensemblegen.content import Linked
 from ensemblegen.errors import MachineError
 
 ARCHIVE = ".tar.gz"
@@ -64,7 +66,7 @@ def folder() -> Path:
     """`$ENSEMBLEGEN_CACHE`, or ensemblegen's folder in the user's cache."""
     own = os.environ.get("ENSEMBLEGEN_CACHE")
     if own:
-        return Path(own).absolute()
+        return Path(own).expanduser().absolute()
     home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(home, "ensemblegen").absolute()
 
@@ -77,12 +79,13 @@ class Store:
         self.envs = self.cache / "envs"
 
     def get(self, key: str) -> Entry | None:
-        """The archive of `key`, if it is there and as long as it was."""
+        """The archive of `key`, if it is there and what was published."""
         try:
             data = json.loads((self.envs / (key + _RECORD)).read_text(encoding="utf-8"))
+            written = data.pop("written", None)
             entry = Entry(key=key, archive=self.envs / (key + ARCHIVE), **data)
-            return entry if entry.archive.stat().st_size == entry.size else None
-        except (OSError, ValueError, TypeError):
+            return entry if _is_whole(entry, written) else None
+        except (OSError, ValueError, TypeError, AttributeError):
             return None
 
     def entries(self) -> list[Entry]:
@@ -102,7 +105,7 @@ class Store:
 
         It has the same name each time, so that paths that get into an archive are the same.
         """
-        with _space_told(self.envs):
+        with _told(self.envs):
             self.envs.mkdir(parents=True, exist_ok=True)
             with self._locked(key):
                 self._sweep()
@@ -117,10 +120,11 @@ class Store:
     def publish(self, made: Path, entry: Mapping[str, Any], key: str) -> Entry:
         """Move the finished archive `made` in; its record comes last, and makes it count."""
         final = self.envs / (key + ARCHIVE)
-        made.chmod(0o644)
+        made.chmod(0o444)  # nobody writes to it by mistake, through whichever of its names
         _sync(made)
         record = made.with_name("record.json")
-        record.write_text(json_text.text(dict(entry)), encoding="utf-8")
+        data = {**entry, "written": made.stat().st_mtime_ns}
+        record.write_text(json_text.text(data), encoding="utf-8")
         record.chmod(0o644)
         _sync(record)
         made.replace(final)
@@ -132,31 +136,36 @@ class Store:
 
     def remove(self, entry: Entry) -> None:
         """The record first: what has none is not there."""
-        with self._locked(entry.key):
+        with _told(self.envs), self._locked(entry.key):
             (self.envs / (entry.key + _RECORD)).unlink(missing_ok=True)
             entry.archive.unlink(missing_ok=True)
-        (self.envs / f".{entry.key}{_LOCK}").unlink(missing_ok=True)
+            (self.envs / f".{entry.key}{_LOCK}").unlink(missing_ok=True)
 
-    def sweep(self) -> int:
-        """Remove what killed builds left; the number of folders that were."""
-        return self._sweep() if self.envs.is_dir() else 0
+    def left(self) -> list[Path]:
+        """What killed builds left, and those that run work in."""
+        return sorted(self.envs.glob(f"{_WORK}*"))
 
-    def _sweep(self) -> int:
+    def sweep(self) -> list[Path]:
+        """Remove what killed builds left; the folders that were."""
+        before = self.left()
+        if self.envs.is_dir():
+            with _told(self.envs):
+                self._sweep()
+        return [each for each in before if not each.exists()]
+
+    def _sweep(self) -> None:
         """A build that runs holds its lock; another's folder is nobody's."""
-        swept = 0
         for left in self.envs.glob(f"{_WORK}*"):
             with (
                 contextlib.suppress(BlockingIOError),
                 self._locked(left.name.removeprefix(_WORK), wait=False),
             ):
                 shutil.rmtree(left, ignore_errors=True)
-                swept += 1
         for archive in self.envs.glob(f"*{ARCHIVE}"):
             key = archive.name.removesuffix(ARCHIVE)
             if not (self.envs / (key + _RECORD)).exists():
                 with contextlib.suppress(BlockingIOError), self._locked(key, wait=False):
                     archive.unlink(missing_ok=True)
-        return swept
 
     @contextlib.contextmanager
     def _locked(self, key: str, *, wait: bool = True) -> Iterator[None]:
@@ -171,6 +180,14 @@ class Store:
                     return
             finally:
                 os.close(descriptor)
+
+
+def _is_whole(entry: Entry, written: int | None) -> bool:
+    """Repositories have it by a second name: who writes to theirs, writes to it."""
+    status = entry.archive.stat()
+    if status.st_size != entry.size:
+        return False
+    return status.st_mtime_ns == written or Linked(entry.archive).sha256 == entry.sha256
 
 
 def _is_still(path: Path, descriptor: int) -> bool:
@@ -189,12 +206,15 @@ def _sync(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _space_told(place: Path) -> Iterator[None]:
+def _told(place: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        hint = "free some disk space, or set ENSEMBLEGEN_CACHE to a folder with more"
-        message = f"cannot keep environments in {place}: {error.strerror or error}"
+        hint = "set ENSEMBLEGEN_CACHE to a folder that you may write to"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            hint = "free some disk space, or set ENSEMBLEGEN_CACHE to a folder with more"
+        where = error.filename or place
+        message = f"cannot keep environments in {place}: {where}: {error.strerror or error}"
         raise MachineError(message, hint) from error
 
 
