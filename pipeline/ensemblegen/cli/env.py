@@ -258,6 +258,7 @@ def _verified(source: Path, chosen: meant.Chosen) -> Iterator[tuple[str, Problem
     from ensemblegen import manifest, outfit
     from ensemblegen.environments import placed
 
+    meant.require(source)
     if (source / manifest.NAME).is_file():
         yield from ((str(path), problem) for path, problem in placed.verify(source))
     elif meant.is_archive(source):

@@ -48,6 +48,15 @@ class Chosen:
         return [problem_json(each) for each in self.warnings]
 
 
+def require(path: Path) -> None:
+    """InputError for a path where nothing is."""
+    from ensemblegen.errors import InputError, Problem
+
+    if not path.exists():
+        hint = "name a pipeline.yaml, an environment file, an archive or a folder"
+        raise InputError([Problem("E101", f"there is no {path}", hint=hint)])
+
+
 def is_archive(path: Path) -> bool:
     from ensemblegen.environments.declared import ARCHIVES
 
@@ -59,14 +68,12 @@ def needs(sources: list[Path], chosen: Chosen) -> list[Need]:
     from ensemblegen import outfit, source, targets
     from ensemblegen.compile import make_plan
     from ensemblegen.environments import demands
-    from ensemblegen.errors import InputError, Problem
+    from ensemblegen.errors import InputError
     from ensemblegen.placement import Choice
 
     found: list[Need] = []
     for path in sources:
-        if not path.exists():
-            hint = "name a pipeline.yaml, an environment file, an archive or a folder"
-            raise InputError([Problem("E101", f"there is no {path}", hint=hint)])
+        require(path)
         data = None if is_archive(path) else source.load(path).data
         if isinstance(data, dict) and ("ensemblegen" in data or "steps" in data):
             plan = make_plan(path, Choice(chosen.device, chosen.profile))
