@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -103,8 +104,8 @@ def test_a_missing_import_is_where_it_is_asked_for(tmp_path: Path) -> None:
         ("./missing.tar.gz", "there is no environment at HERE/missing.tar.gz", "relative"),
         ("missing.tgz", "there is no environment at HERE/missing.tgz", "relative"),
         ("s3://bucket/y.tar.gz", "'s3://bucket/y.tar.gz' is a URL", "give its path"),
-        ("mine.yaml", "no environment file mine.yaml", "did you mean 'mine'?"),
-        ("absent-altogether", "no conda/absent-altogether.yaml", "known here: mine"),
+        ("mine.yaml", "no environment file mine.yaml", "did you mean 'mine'"),
+        ("absent-altogether", "no conda/absent-altogether.yaml", "known here: mine$"),
         ("./conda", "HERE/conda is no environment: it has no bin/activate", "mine.yaml"),
     ],
 )
@@ -116,7 +117,7 @@ def test_an_environment_that_is_not_there(
     (problem,) = found["problems"]
     assert (code, problem["line"]) == (1, 9)
     assert message.replace("HERE", str(tmp_path)) in problem["message"]
-    assert hint in problem["hint"]
+    assert re.search(hint, problem["hint"])
 
 
 def test_an_archive_that_cannot_be_read(tmp_path: Path) -> None:
