@@ -66,7 +66,7 @@ def find_environment(name: str, start: Path) -> Path | None:
         return None
 
 
-def environment_names(start: Path) -> list[str]:
-    return sorted(
-        {file.stem for shelf in _shelves("conda", start) for file in shelf.glob("*.yaml")}
-    )
+def environment_names(start: Path, *, builtin: bool = True) -> list[str]:
+    """Of all that can be named from `start`; without the built-in, the author's own."""
+    shelves = [*_shelves("conda", start)][: None if builtin else -1]
+    return sorted({file.stem for shelf in shelves for file in shelf.glob("*.yaml")})

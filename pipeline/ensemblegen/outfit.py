@@ -14,6 +14,7 @@ from ensemblegen.environments.declared import Declared
 from ensemblegen.environments.execution import Execution, Where
 from ensemblegen.environments.store import Entry, Store
 from ensemblegen.environments.stubs import FOLDER as STUBS
+from ensemblegen.environments.trouble import told
 from ensemblegen.errors import InputError, Problem
 from ensemblegen.members import Member
 from ensemblegen.plan import Plan
@@ -116,7 +117,8 @@ def built(declared: Declared, target: Target, store: Store) -> Entry | Problem:
     name = f"environment '{declared.name}'"
     run = "ensemblegen env build PIPELINE"
     if declared.builder == "prebuilt":
-        entry = store.get(lock.prebuilt_key(declared.path))
+        with told(declared):
+            entry = store.get(lock.prebuilt_key(declared.path))
         if entry is not None:
             return entry
         message = f"{name} was not verified yet"

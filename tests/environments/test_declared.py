@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from ensemblegen.cli import render
 from ensemblegen.environments import declared, demands, profile
 from ensemblegen.environments.declared import Declared
 from ensemblegen.errors import InputError
@@ -131,9 +132,61 @@ def test_another_form(tmp_path: Path, text: str) -> None:
 
 @pytest.mark.parametrize("name", ["env", "env.tar.gz", "env.tgz", "env.tar"])
 def test_what_is_there_already(tmp_path: Path, name: str) -> None:
-    (tmp_path / "env").mkdir()
+    (tmp_path / "env" / "bin").mkdir(parents=True)
+    (tmp_path / "env" / "bin" / "activate").touch()
     found = declared.read(tmp_path / name)
     assert (found.name, found.builder, found.span()) == ("env", "prebuilt", None)
+
+
+def test_a_folder_that_is_no_environment(tmp_path: Path) -> None:
+    read(tmp_path)
+    for folder, hint in ((tmp_path, "an archive"), (tmp_path / "conda", "a.yaml")):
+        found, problems = demands.declared_at(folder, Target("24.10"))
+        assert found is None
+        assert [each.code for each in problems] == ["E531"]
+        assert "no bin/activate" in problems[0].message
+        assert hint in (problems[0].hint or "")
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "line"),
+    [
+        ("channels: [a, 'https://me:s3cret@host/c']\ndependencies: [x]\n", "E527", 1),
+        ("channels: ['https://host/t/s3cret/c']\ndependencies: [x]\n", "E527", 1),
+        ("dependencies: ['https://me:s3cret@host/c::x']\n", "E521", 1),
+        (
+            "dependencies:\n- pip:\n  - --extra-index-url https://me:s3cret@host/simple\n  - x\n",
+            "E521",
+            3,
+        ),
+        ("dependencies: [pip: ['x @ https://s3cret@host/x-1-py3-none-any.whl']]\n", "E521", 1),
+    ],
+)
+def test_secrets_are_refused_and_not_told(
+    tmp_path: Path, text: str, code: str, line: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(InputError) as error:
+        read(tmp_path, text)
+    (problem,) = error.value.problems
+    assert (problem.code, problem.span and problem.span.line) == (code, line)
+    assert "netrc" in problem.message + (problem.hint or "")
+    render.print_error(error.value, render.Format.human)
+    render.print_error(error.value, render.Format.json)
+    told = capsys.readouterr()
+    assert "host" in told.err
+    assert "s3cret" not in told.err + told.out + str(error.value)
+
+
+def test_the_lock_is_the_same_in_a_moved_checkout(tmp_path: Path) -> None:
+    digests = []
+    for name in ("one", "two (2) with a space"):
+        (tmp_path / name / "conda" / "channel").mkdir(parents=True)
+        found = read(tmp_path / name)
+        assert list(found.local) == ["./channel"]
+        digests.append(found.digest())
+    assert digests[0] == digests[1]
+    same = read(tmp_path / "one", TEXT.replace("./channel", "../conda/channel/"), "b")
+    assert same.channels == read(tmp_path / "one").channels
 
 
 @pytest.mark.parametrize("spec", ["numpy=2.*", "numpy >=2", "numpy==2.1.0", "numpy>=2.1,<3"])

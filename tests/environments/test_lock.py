@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from ensemblegen.content import Linked
 from ensemblegen.environments import lock
 from ensemblegen.environments.conda import CondaPackage
+from ensemblegen.environments.faults import Fault
 from ensemblegen.environments.lock import Lock
 from ensemblegen.environments.pip import PipPackage
 from ensemblegen.errors import InputError
@@ -88,22 +90,29 @@ TEXT = "ensemblegen-lock: 1\nenvironments:\n"
 ENTRY = "- {profile: p, declared: d, builder: b, python: '3.10', imports: [], pip_options: [], "
 
 
+ODD = "it is not as"
+
+
 @pytest.mark.parametrize(
-    ("text", "why"),
+    ("text", "why", "line"),
     [
-        (b"", "NoneType"),
-        (b"\xff\xfe\x00", ""),
-        (b"<<<<<<< HEAD\n" + TEXT.encode(), ""),
-        (b"ensemblegen-lock: 2\nenvironments: []\n", "its format is 2, not 1"),
-        (b"ensemblegen-lock: 1\n", "environments"),
-        (f"{TEXT}- profile: p\n".encode(), "declared"),
-        (f"{TEXT}{ENTRY}conda: [x], pip: []}}\n".encode(), ""),
-        (f"{TEXT}{ENTRY}conda: [{{name: x}}], pip: []}}\n".encode(), "missing"),
-        (f"{TEXT}{ENTRY}conda: [], pip: [x]}}\n".encode(), ""),
-        (f"{TEXT}{ENTRY}conda: [{{surprise: 1}}], pip: []}}\n".encode(), "surprise"),
+        (b"", "begin with `ensemblegen-lock`", 1),
+        (b"\xff\xfe\x00", "no YAML", 1),
+        (b"- numpy\n", "begin with", 1),
+        (TEXT.encode() + b"- {a: [}\n", "no YAML", 3),
+        (b"<<<<<<< HEAD\n" + TEXT.encode(), "merge conflict", 1),
+        (TEXT.encode() + b"<<<<<<< HEAD\n- a: b\n=======\n- a: c\n>>>>>>> x\n", "conflict", 3),
+        (b"\nensemblegen-lock: 2\nenvironments: []\n", "its format is 2, not 1", 2),
+        (b"ensemblegen-lock: 1\n", "`environments`", 1),
+        (f"{TEXT}- profile: p\n".encode(), "entry 1: it has no `declared`", 3),
+        (f"{TEXT}\n- p\n".encode(), f"entry 1: {ODD}", 4),
+        (f"{TEXT}{ENTRY}conda: [x], pip: []}}\n".encode(), ODD, 3),
+        (f"{TEXT}{ENTRY}conda: [{{name: x}}], pip: []}}\n".encode(), ODD, 3),
+        (f"{TEXT}{ENTRY}conda: [], pip: [x]}}\n".encode(), ODD, 3),
+        (f"{TEXT}{ENTRY}conda: [{{surprise: 1}}], pip: []}}\n".encode(), ODD, 3),
     ],
 )
-def test_a_damaged_lock(tmp_path: Path, text: bytes, why: str) -> None:
+def test_a_damaged_lock(tmp_path: Path, text: bytes, why: str, line: int) -> None:
     path = tmp_path / "a.lock"
     path.write_bytes(text)
     with pytest.raises(InputError) as error:
@@ -112,6 +121,26 @@ def test_a_damaged_lock(tmp_path: Path, text: bytes, why: str) -> None:
     assert problem.code == "E524"
     assert str(path) in problem.message
     assert why in problem.message
+    assert "--renew" in (problem.hint or "")
+    assert (problem.span and problem.span.line) == line
+
+
+def test_what_cannot_be_read_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive = tmp_path / "un.tar.gz"
+    archive.symlink_to("/proc/self/mem")  # a file that nobody reads, root included
+    with pytest.raises(Fault, match=r"un\.tar\.gz") as error:
+        lock.prebuilt_key(archive)
+    assert error.value.kind == "archive"
+    (tmp_path / "env").mkdir()
+    (tmp_path / "env" / "gone").write_text("x")
+
+    def vanishing(path: Path) -> Linked:
+        path.unlink()
+        return Linked(path)
+
+    monkeypatch.setattr(lock, "Linked", vanishing)
+    with pytest.raises(Fault, match=r"gone: No such file"):
+        lock.prebuilt_key(tmp_path / "env")
 
 
 def test_the_key_of_what_is_there_already(tmp_path: Path) -> None:

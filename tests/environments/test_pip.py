@@ -284,6 +284,8 @@ def test_uv_dies_with_its_parent(how: signal.Signals, tmp_path: Path) -> None:
         "-f /wheels",
         "--find-links file:///wheels",
         "--pre",
+        "--index-url https://${USER}:${TOKEN_2}@host/simple",
+        "Some.Name @ https://host/some_name-1%2B2-py3-none-any.whl",
     ],
 )
 def test_usable_lines(line: str) -> None:
@@ -317,6 +319,11 @@ def test_usable_lines(line: str) -> None:
         ("name @ git+https://host/name", "built"),
         ("name @ https://host/name-1.tar.gz", "built"),
         ("name @ file:///a/folder", "built"),
+        ("name @ https://host/name.whl", "'name.whl' is no name of a wheel"),
+        ("name @ https://host/other-1-py3-none-any.whl", "wheel of 'other'"),
+        ("name @ https://${TOKEN}@host/name-1-py3-none-any.whl", "netrc"),
+        ("-i https://token@host/simple", "netrc"),
+        ("-i https://${USER}:plain@host/simple", "netrc"),
         ("numpy >> 3", "Expected"),
         ("numpy=1.26", "Expected"),
     ],

@@ -9,8 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from ensemblegen.cli import release
-from ensemblegen.cli.render import Format, console, print_json, print_problems, stderr_console
+from ensemblegen.cli import meant
+from ensemblegen.cli.render import (
+    Format,
+    console,
+    print_json,
+    problem_json,
+    stderr_console,
+)
 
 if TYPE_CHECKING:
     from ensemblegen.environments.progress import Report
@@ -43,6 +49,9 @@ OfflineOption = Annotated[
 FormatOption = Annotated[Format, typer.Option("--format", help="For people or machines.")]
 
 
+_NONE = "no step asks for an environment"
+
+
 @app.command()
 def lock(
     sources: Sources,
@@ -69,7 +78,10 @@ def lock(
     if check and renew:
         raise typer.BadParameter("--check and --renew exclude each other")
     store = Store()
-    needs = _needs(sources, _Chosen(device, profile, variants, target))
+    chosen = meant.Chosen(device, profile, variants, target, format)
+    needs = meant.needs(sources, chosen)
+    if check:
+        meant.require_locks(needs, store, chosen)
     rows = []
     for need in needs:
         with _progress(need, format) as report:
@@ -80,11 +92,11 @@ def lock(
         rows.append({"environment": need.declared.name, "lock": path, "packages": count,
                      "written": made.new})  # fmt: skip
     if format is Format.json:
-        print_json({"ok": True, "environments": rows})
+        print_json({"ok": True, "environments": rows, "problems": chosen.told()})
         return
     for row in rows:
         if row["lock"] is None:
-            console().print(f"{row['environment']}: an archive has no lock")
+            console().print(f"{row['environment']} is taken as it is: there is nothing to lock")
         else:
             verb = "written" if row["written"] else "is up to date"
             console().print(f"{row['lock']} {verb}: {row['packages']} packages")
@@ -115,8 +127,12 @@ def build(
     from ensemblegen.environments.store import Store
 
     store = Store()
+    chosen = meant.Chosen(device, profile, variants, target, format)
+    needs = meant.needs(sources, chosen)
+    if locked:
+        meant.require_locks(needs, store, chosen)
     rows = []
-    for need in _needs(sources, _Chosen(device, profile, variants, target)):
+    for need in needs:
         began = time.monotonic()
         with _progress(need, format) as report:
             options = builds.Options(locked=locked, offline=offline, report=report)
@@ -131,9 +147,9 @@ def build(
         if format is Format.human:
             _draw_built(row)
     if format is Format.json:
-        print_json({"ok": True, "environments": rows})
+        print_json({"ok": True, "environments": rows, "problems": chosen.told()})
     elif not rows:
-        console().print("no step asks for an environment")
+        console().print(_NONE)
 
 
 @app.command(name="list")
@@ -152,11 +168,13 @@ def list_(
 
     store = Store()
     if sources:
-        _list_needs(_needs(sources, _Chosen(None, None, True, target)), store, format)
+        chosen = meant.Chosen(None, None, True, target, format)
+        _list_needs(meant.needs(sources, chosen), store, chosen)
         return
     entries = store.entries()
     if format is Format.json:
-        print_json({"store": str(store.envs), "environments": [_entry_json(e) for e in entries]})
+        rows = [_entry_json(each) for each in entries]
+        print_json({"ok": True, "store": str(store.envs), "environments": rows})
         return
     for entry in entries:
         console().print(_line(entry))
@@ -178,16 +196,20 @@ def verify(
     """
     from ensemblegen.errors import InputError
 
-    chosen = _Chosen(None, None, False, target)
+    chosen = meant.Chosen(None, None, False, target, format)
     found = [each for source in sources for each in _verified(source, chosen)]
     problems = [problem for _, problem in found if problem is not None]
+    good = [name for name, problem in found if problem is None]
+    if format is Format.json:
+        told = [*chosen.told(), *map(problem_json, problems)]
+        print_json({"ok": not problems, "archives": good, "problems": told})
+        raise typer.Exit(1 if problems else 0)
+    for name in good:
+        console().print(f"[green]ok[/] {name}")
     if problems:
         raise InputError(problems)
-    if format is Format.json:
-        print_json({"ok": True, "archives": [name for name, _ in found]})
-        return
-    for name, _ in found:
-        console().print(f"[green]ok[/] {name}")
+    if not found:
+        console().print(_NONE)
 
 
 @app.command()
@@ -231,68 +253,25 @@ def prune(
     console().print(f"{len(names)} archives, {verb} {_bytes(freed)}")
 
 
-class _Chosen:
-    """Which of a pipeline's environments are meant."""
-
-    def __init__(
-        self, device: Any, profile: str | None, variants: bool, target: str | None
-    ) -> None:
-        if device is not None and profile is not None:
-            raise typer.BadParameter("--device and --profile exclude each other")
-        self.device = device
-        self.profile = profile
-        self.variants = variants
-        self.target = release.target(target)
-
-
-def _verified(source: Path, chosen: _Chosen) -> Iterator[tuple[str, Problem | None]]:
+def _verified(source: Path, chosen: meant.Chosen) -> Iterator[tuple[str, Problem | None]]:
     """Each archive that is meant, and what is wrong with it."""
     from ensemblegen import manifest, outfit
     from ensemblegen.environments import placed
 
+    meant.require(source)
     if (source / manifest.NAME).is_file():
         yield from ((str(path), problem) for path, problem in placed.verify(source, _store()))
-    elif _is_archive(source):
+    elif meant.is_archive(source):
         yield str(source), placed.verify_archive(source)
     else:
-        for need in _needs([source], chosen):
+        for need in meant.needs([source], chosen):
             yield need.declared.name, outfit.verify(need, _store())
-
-
-def _is_archive(path: Path) -> bool:
-    from ensemblegen.environments.declared import ARCHIVES
-
-    return path.is_dir() or path.name.endswith(ARCHIVES)
 
 
 def _store() -> Store:
     from ensemblegen.environments.store import Store
 
     return Store()
-
-
-def _needs(sources: list[Path], chosen: _Chosen) -> list[Need]:
-    """The environments of pipelines and of files, each once."""
-    from ensemblegen import outfit, source, targets
-    from ensemblegen.compile import make_plan
-    from ensemblegen.environments import demands
-    from ensemblegen.errors import InputError
-    from ensemblegen.placement import Choice
-
-    found: list[Need] = []
-    for path in sources:
-        data = None if _is_archive(path) else source.load(path).data
-        if isinstance(data, dict) and ("ensemblegen" in data or "steps" in data):
-            plan = make_plan(path, Choice(chosen.device, chosen.profile))
-            print_problems(plan.warnings)
-            found += outfit.needs(plan, variants=chosen.variants)
-            continue
-        target = chosen.target or targets.Target(targets.DEFAULT)
-        declared, problems = demands.declared_at(path, target)
-        if declared is None or problems:
-            raise InputError(problems)
-        found.append(outfit.Need(declared, target, ()))
-    return found
 
 
 @contextlib.contextmanager
@@ -343,23 +322,29 @@ def _draw_built(row: dict[str, Any]) -> None:
     out.print(f"  {row['archive']}")
 
 
-def _list_needs(needs: list[Need], store: Store, format: Format) -> None:
+def _list_needs(needs: list[Need], store: Store, chosen: meant.Chosen) -> None:
     from ensemblegen import outfit
     from ensemblegen.environments.store import Entry
 
     rows: list[dict[str, Any]] = []
     for need in needs:
         found = outfit.built(need.declared, need.target, store)
-        built = isinstance(found, Entry)
-        state = _line(found) if isinstance(found, Entry) else found.message
-        rows.append({"environment": need.declared.name, "steps": list(need.users), "built": built,
-                     "state": state})  # fmt: skip
-    if format is Format.json:
-        print_json({"environments": rows})
+        known = _entry_json(found) if isinstance(found, Entry) else {"key": None, "archive": None}
+        rows.append(known | {
+            "environment": need.declared.name,
+            "steps": list(need.users),
+            "built": isinstance(found, Entry),
+            "state": _line(found) if isinstance(found, Entry) else found.message,
+        })  # fmt: skip
+    if chosen.format is Format.json:
+        print_json({"ok": True, "environments": rows, "problems": chosen.told()})
         return
     for row in rows:
         mark = "[green]built[/]  " if row["built"] else "[yellow]missing[/]"
-        console().print(f"{mark} {row['environment']} ({', '.join(row['steps'])}): {row['state']}")
+        steps = f" ({', '.join(row['steps'])})" if row["steps"] else ""
+        console().print(f"{mark} {row['environment']}{steps}: {row['state']}")
+    if not rows:
+        console().print(_NONE)
 
 
 def _bytes(number: int) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ensemblegen.codes import CODES
+from ensemblegen.environments import secrets
 from ensemblegen.errors import EnsemblegenError, InputError, MachineError, Problem, Span
 
 if TYPE_CHECKING:
@@ -205,7 +206,7 @@ class _SourceLines:
                 rows = content.decode("utf-8", "replace").split("\n")
             self._files[span.path] = rows
         rows = self._files[span.path]
-        return rows[span.line - 1] if 0 < span.line <= len(rows) else None
+        return secrets.masked(rows[span.line - 1]) if 0 < span.line <= len(rows) else None
 
 
 def _error_json(error: EnsemblegenError) -> dict[str, Any]:

@@ -7,6 +7,7 @@ after   an Entry of the store; the lock beside the file; nothing else, whatever 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ensemblegen.content import Linked
@@ -53,7 +54,7 @@ def lock(declared: Declared, target: Target, store: Store, options: Options) -> 
     InputError where `options.locked` and there is none, or where nothing fits what is declared.
     """
     wanted = profile.of(declared, target)
-    known = locks.read(declared.lock_path) if declared.builder != "prebuilt" else {}
+    known = _known(declared, renew=options.renew)
     found = known.get(wanted.word)
     if found is not None and found.declared == declared.digest() and not options.renew:
         return Locked(found, new=False)
@@ -66,6 +67,18 @@ def lock(declared: Declared, target: Target, store: Store, options: Options) -> 
         made = BUILDERS[declared.builder].lock(task)
         assert made is not None  # noqa: S101 - only what is prebuilt has none
         return Locked(made, new=locks.write(declared.lock_path, {**known, wanted.word: made}))
+
+
+def _known(declared: Declared, *, renew: bool) -> Mapping[str, Lock]:
+    """What the lock has; to renew one that cannot be read is the way to mend it."""
+    if declared.builder == "prebuilt":
+        return {}
+    try:
+        return locks.read(declared.lock_path)
+    except InputError:
+        if renew:
+            return {}
+        raise
 
 
 def build(declared: Declared, target: Target, store: Store, options: Options) -> Built:

@@ -10,27 +10,31 @@ The file has conda's own form (`name`, `channels`, `dependencies` with a `pip:` 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
 
 from ensemblegen import catalog, json_text, source
-from ensemblegen.environments import conda, pip, store
+from ensemblegen.environments import conda, pip, secrets, store
 from ensemblegen.errors import InputError, Problem, Span
 from ensemblegen.form import problems_of
 from ensemblegen.places import At
 from ensemblegen.source import Document
 
 BuilderWord = Literal["rattler", "thin", "prebuilt"]
+ACTIVATE = "bin/activate"
+"""Each environment has one; Triton sources it."""
 ARCHIVES = (".tar.gz", ".tgz", ".tar")
 _CHANNELS = ("conda-forge",)
 _PINNED = re.compile(r"^(?:==?|~=)?\s*(\d+\.\d+)(?![\d])")
 _CUDA = re.compile(r"^(cuda-.*|cudatoolkit)$")
 _NAME = re.compile(r"^\s*(?:[^\s:]+::)?([A-Za-z0-9_.\-]+)")
+_LOGIN = "write it without; rattler reads ~/.netrc, and the file that RATTLER_AUTH_FILE names"
 _URL = re.compile(r"^[a-z][a-z0-9+.\-]*://")
 
 
@@ -102,6 +106,9 @@ class Declared:
     builder: BuilderWord
     document: Document | None = None
     channels: tuple[str, ...] = ()
+    """Names and URLs; a folder by its file:// URL."""
+    local: Mapping[str, str] = field(default_factory=dict)
+    """Of channels given by a path that is relative to the file: the path, and that URL."""
     conda: tuple[Spec, ...] = ()
     pip: tuple[Spec, ...] = ()
     imports: tuple[str, ...] = ()
@@ -148,10 +155,11 @@ class Declared:
         return self.document.key_span(("dependencies",))
 
     def digest(self) -> str:
-        """Of the normal form: equal for files that ask for the same."""
+        """Of the normal form: equal for files that ask for the same, wherever they lie."""
+        words = {address: word for word, address in self.local.items()}
         form = {
             "builder": self.builder,
-            "channels": list(self.channels),
+            "channels": [words.get(each, each) for each in self.channels],
             "conda": sorted(" ".join(each.text.split()) for each in self.conda),
             "pip": sorted(" ".join(each.text.split()) for each in self.pip),
             "imports": sorted(self.imports),
@@ -163,7 +171,7 @@ class Declared:
 def read(path: Path) -> Declared:
     """The environment at `path`. InputError for a file that is not of this form."""
     if path.is_dir() or path.name.endswith(ARCHIVES):
-        return Declared(_stem(path), path, "prebuilt")
+        return _prebuilt(path)
     document = source.load(path)
     if not isinstance(document.data, dict):
         message = "an environment is a mapping with `channels` and `dependencies`"
@@ -182,6 +190,7 @@ def read(path: Path) -> Declared:
         builder=file.builder,
         document=document,
         channels=tuple(_channel(each, document.folder) for each in file.channels),
+        local=_local(file.channels, document.folder),
         conda=tuple(_conda(file)),
         pip=tuple(_pip(file)),
         imports=tuple(file.imports),
@@ -191,6 +200,18 @@ def read(path: Path) -> Declared:
     if problems:
         raise InputError(problems)
     return found
+
+
+def _prebuilt(path: Path) -> Declared:
+    """Nothing of it is read here but what tells a folder from an environment."""
+    if path.is_dir() and not (path / ACTIVATE).is_file():
+        files = sorted(each.name for each in path.glob("*.yaml"))
+        hint = "an environment is an archive, a folder that conda made, or a file conda/NAME.yaml"
+        if files:
+            hint = f"name one of its files, such as {path / files[0]}"
+        message = f"folder {path} is no environment: it has no {ACTIVATE}"
+        raise InputError([Problem("E531", message, hint=hint)])
+    return Declared(_stem(path), path, "prebuilt")
 
 
 def _stem(path: Path) -> str:
@@ -218,20 +239,40 @@ def _channel(word: str, folder: Path) -> str:
     return (folder / word).resolve().as_uri()
 
 
+def _local(channels: list[str], folder: Path) -> dict[str, str]:
+    """Those whose URL changes when the author's folder moves."""
+    return {
+        f"./{os.path.normpath(word)}": address
+        for word in channels
+        if (address := _channel(word, folder)) != word and not word.startswith("/")
+    }
+
+
 def _problems(found: Declared) -> Iterator[Problem]:
     document: Any = found.document
+    for number, channel in enumerate(found.channels):
+        if secrets.held(channel):
+            message = f"channel '{secrets.masked(channel)}' would be committed with a secret"
+            yield Problem("E527", message, document.span(("channels", number)), _LOGIN)
     for each in found.conda:
-        why = conda.validate(each.text)
-        if why is not None:
-            message = f"'{each.text}' is no conda package spec: {why}"
-            hint = "write name, name=1.2.* or name>=1.2,<2"
-            yield Problem("E521", message, document.span(each.at), hint)
-        elif found.builder == "thin" and each.name not in ("python", "pip"):
-            message = f"'{each.name}' is a conda package, and a thin environment has none"
-            hint = "move it into the pip section, or leave out `builder: thin`"
-            yield Problem("E520", message, document.span(each.at), hint)
+        yield from _of_conda(each, found.builder, document.span(each.at))
     for each in found.pip:
         why = pip.validate(each.text)
         if why is not None:
-            message = f"'{each.text}' is not usable: {why}"
+            message = f"'{secrets.masked(each.text)}' is not usable: {why}"
             yield Problem("E521", message, document.span(each.at))
+
+
+def _of_conda(spec: Spec, builder: BuilderWord, span: Span) -> Iterator[Problem]:
+    if secrets.held(spec.text):
+        message = f"'{secrets.masked(spec.text)}' would be committed with a secret"
+        yield Problem("E521", message, span, _LOGIN)
+        return
+    why = conda.validate(spec.text)
+    if why is not None:
+        message = f"'{spec.text}' is no conda package spec: {why}"
+        yield Problem("E521", message, span, "write name, name=1.2.* or name>=1.2,<2")
+    elif builder == "thin" and spec.name not in ("python", "pip"):
+        message = f"'{spec.name}' is a conda package, and a thin environment has none"
+        hint = "move it into the pip section, or leave out `builder: thin`"
+        yield Problem("E520", message, span, hint)

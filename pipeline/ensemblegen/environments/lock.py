@@ -8,23 +8,31 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import yaml
 
-from ensemblegen import json_text
+from ensemblegen import json_text, source
 from ensemblegen.content import Linked
 from ensemblegen.environments.conda import CondaPackage
+from ensemblegen.environments.faults import Fault
 from ensemblegen.environments.pip import PipPackage
-from ensemblegen.errors import InputError, Problem
+from ensemblegen.errors import InputError, Problem, Span
+from ensemblegen.places import At
 
 FORMAT = 1
 _RECIPE = 1
 """Of the builder: raised when the same lock would make another archive."""
+_CONFLICT = re.compile(rb"^(?:<{7}|={7}|>{7})(?= |$)", re.MULTILINE)
+_NOT_OURS = "it is not as `ensemblegen env lock` writes it"
+_RENEW = "`ensemblegen env lock --renew` writes it anew"
+_OTHER = f"another version of ensemblegen wrote it; {_RENEW}"
+_ACCESS = "a lock is a file beside the environment's, and must be readable"
 _HEADER = "# By `ensemblegen env lock`. Commit it; do not edit: run that again.\n"
 
 
@@ -77,14 +85,61 @@ def read(path: Path) -> dict[str, Lock]:
     InputError for a file that is none of ours.
     """
     try:
-        data = yaml.load(path.read_bytes(), Loader=_LOADER)  # noqa: S506 - a safe loader
-        if data["ensemblegen-lock"] != FORMAT:
-            raise _unreadable(path, f"its format is {data['ensemblegen-lock']!r}, not {FORMAT}")
-        return {each["profile"]: _lock(each) for each in data["environments"]}
+        raw = path.read_bytes()
     except FileNotFoundError:
         return {}
-    except (OSError, yaml.YAMLError, LookupError, TypeError, ValueError, AttributeError) as error:
-        raise _unreadable(path, str(error) or type(error).__name__) from None
+    except OSError as error:
+        raise _unreadable(path, error.strerror or str(error), hint=_ACCESS) from None
+    entries = _entries(raw, path)
+    locks: dict[str, Lock] = {}
+    for number, each in enumerate(entries):
+        try:
+            locks[each["profile"]] = _lock(each)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            why = f"it has no `{error.args[0]}`" if isinstance(error, KeyError) else _NOT_OURS
+            span = _span(raw, path, ("environments", number))
+            raise _unreadable(path, f"entry {number + 1}: {why}", span) from None
+    return locks
+
+
+def _entries(raw: bytes, path: Path) -> list[Any]:
+    conflict = _CONFLICT.search(raw)
+    if conflict:
+        line = raw.count(b"\n", 0, conflict.start()) + 1
+        span = Span(str(path), line, 1, len(conflict[0]) + 1)
+        raise _unreadable(path, "git left a merge conflict in it", span)
+    try:
+        data = yaml.load(raw, Loader=_LOADER)  # noqa: S506 - a safe loader
+    except (yaml.YAMLError, ValueError) as error:
+        raise _unreadable(path, "it is no YAML", _mark(error, path)) from None
+    if not isinstance(data, dict) or "ensemblegen-lock" not in data:
+        raise _unreadable(path, "it does not begin with `ensemblegen-lock`", _start(path))
+    if data["ensemblegen-lock"] != FORMAT:
+        why = f"its format is {data['ensemblegen-lock']!r}, not {FORMAT}"
+        raise _unreadable(path, why, _span(raw, path, ("ensemblegen-lock",)), _OTHER)
+    entries = data.get("environments")
+    if not isinstance(entries, list):
+        raise _unreadable(path, "it has no list of `environments`", _start(path))
+    return entries
+
+
+def _span(raw: bytes, path: Path, at: At) -> Span:
+    """Where `at` stands: found only once it is needed, as that reads the file more slowly."""
+    try:
+        return source.parse(raw, str(path)).span(at)
+    except InputError:
+        return _start(path)
+
+
+def _mark(error: Exception, path: Path) -> Span:
+    mark = getattr(error, "problem_mark", None)
+    return (
+        Span(str(path), mark.line + 1, mark.column + 1, mark.column + 2) if mark else _start(path)
+    )
+
+
+def _start(path: Path) -> Span:
+    return Span(str(path), 1, 1, 2)
 
 
 def write(path: Path, locks: Mapping[str, Lock]) -> bool:
@@ -164,20 +219,38 @@ def _conda(data: dict[str, Any]) -> CondaPackage:
     return CondaPackage(**{**optional, **data, **lists})
 
 
-def _unreadable(path: Path, why: str) -> InputError:
-    hint = "remove it, and run `ensemblegen env lock` again"
-    return InputError([Problem("E524", f"{path} is no lock that can be read: {why}", hint=hint)])
+def _unreadable(path: Path, why: str, span: Span | None = None, hint: str = _RENEW) -> InputError:
+    return InputError([Problem("E524", f"{path} is no lock that can be read: {why}", span, hint)])
 
 
 def prebuilt_key(path: Path) -> str:
-    """Of an archive by its bytes; of a folder by the names and bytes of what is in it."""
-    if path.is_file():
-        return Linked(path).sha256
+    """Of an archive by its bytes; of a folder by the names and bytes of what is in it.
+
+    Raises Fault where it cannot be read, or changes meanwhile.
+    """
+    try:
+        return Linked(path).sha256 if path.is_file() else _folder_key(path)
+    except OSError as error:
+        where = error.filename or path
+        raise Fault("archive", f"cannot read {where}: {error.strerror or error}") from error
+
+
+def _folder_key(folder: Path) -> str:
     digest = hashlib.sha256()
-    for each in sorted(path.rglob("*")):
-        inner = each.relative_to(path).as_posix().encode()
+    for each in sorted(_below(folder)):
+        inner = each.relative_to(folder).as_posix().encode(errors="surrogateescape")
         if each.is_symlink():
             digest.update(b"link %s %s\0" % (inner, os.fsencode(each.readlink())))
         elif each.is_file():
             digest.update(b"file %s %s\0" % (inner, Linked(each).sha256.encode()))
     return digest.hexdigest()
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """All paths below; unlike Path.rglob it raises for a folder that cannot be read."""
+
+    def refuse(error: OSError) -> NoReturn:
+        raise error
+
+    for place, folders, files in os.walk(folder, onerror=refuse):
+        yield from (Path(place, each) for each in (*folders, *files))

@@ -17,8 +17,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
+from ensemblegen.environments import secrets
 from ensemblegen.environments.faults import Fault, FaultKind
 from ensemblegen.environments.progress import Event, Report
 from ensemblegen.environments.scratch import scratch
@@ -33,6 +34,7 @@ _REFUSED = {
 }
 _LONG = {"--editable": "-e", "--requirement": "-r", "--constraint": "-c"}
 _WHEEL = "put it in an index, or name it with its URL: `name @ file:///...whl`"
+_LOGIN = "it would be committed with a password or token; uv reads ~/.netrc"
 _MANYLINUX = (17, 28, *range(31, 41))
 """Of glibc 2.x: those that uv knows."""
 _KEPT = (
@@ -67,6 +69,7 @@ _SIGNS: tuple[tuple[str, FaultKind], ...] = (
     ("--require-hashes", "hash"),
     ("no solution found", "unsolvable"),
     ("no usable wheels", "unsolvable"),
+    ("wheel filename", "unsolvable"),
     ("has no compatible", "unsolvable"),
     ("building source distributions is disabled", "unsolvable"),
     ("not found", "unsolvable"),
@@ -191,10 +194,17 @@ def _wrong_option(text: str) -> str | None:
         return None
     if name not in _VALUED:
         return f"of pip's options, only {', '.join((*_VALUED, _PRE))} are known here"
+    return _wrong_place(name, value)
+
+
+def _wrong_place(name: str, value: str) -> str | None:
+    """Of an index, or of a folder of wheels."""
     if not value or " " in value:
         return f"{name} takes one value"
     if not (urlsplit(value).scheme or value.startswith("/")):
         return f"{name} needs a URL or an absolute path"
+    if secrets.held(value, variables=True):
+        return f"{_LOGIN}, or write ${{USER}}:${{TOKEN}}@ for variables of the shell"
     return None
 
 
@@ -212,9 +222,24 @@ def _wrong_requirement(text: str) -> str | None:
         wanted = Requirement(text)
     except InvalidRequirement as error:
         return str(error).partition("\n")[0]
-    if wanted.url and not urlsplit(wanted.url).path.endswith(".whl"):
+    return _wrong_url(wanted.name, wanted.url) if wanted.url else None
+
+
+def _wrong_url(package: str, url: str) -> str | None:
+    """Variables do not help here: uv replaces them in the URL that goes into the lock."""
+    from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+
+    path = urlsplit(url).path
+    if not path.endswith(".whl"):
         return "only wheels are installed, and this would have to be built"
-    return None
+    if secrets.held(url) or "${" in url:
+        return _LOGIN
+    file = unquote(path.rpartition("/")[2])
+    try:
+        name = parse_wheel_filename(file)[0]
+    except InvalidWheelFilename:
+        return f"'{file}' is no name of a wheel, which is NAME-VERSION-PYTHON-ABI-PLATFORM.whl"
+    return None if name == canonicalize_name(package) else f"it is a wheel of '{name}'"
 
 
 def _machine(python: str, glibc: str) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ import errno
 import re
 from collections.abc import Iterator
 
-from ensemblegen.environments import conda
+from ensemblegen.environments import conda, secrets
 from ensemblegen.environments.declared import Declared
 from ensemblegen.environments.faults import Fault, FaultKind
 from ensemblegen.errors import InputError, MachineError, Problem, Span
@@ -83,8 +83,8 @@ def _error(fault: Fault, declared: Declared, profile: str = "") -> InputError | 
 
 
 def _said(title: str, text: str) -> str:
-    """A solver draws trees, which start on a line of their own."""
-    text = text.strip()
+    """A solver draws trees, which start on a line of their own; tools may print whole URLs."""
+    text = secrets.masked(text.strip())
     return f"{title}:\n{text}" if "\n" in text else f"{title}: {text}"
 
 

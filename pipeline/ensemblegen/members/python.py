@@ -15,10 +15,11 @@ from ensemblegen import catalog, json_text
 from ensemblegen.artifacts.stamp import stamped
 from ensemblegen.artifacts.step_source import ArraysWord, Entry, StepSource
 from ensemblegen.content import Content, Linked
-from ensemblegen.environments.declared import Declared
+from ensemblegen.environments.declared import ARCHIVES, Declared
 from ensemblegen.environments.demands import declared_at
 from ensemblegen.environments.execution import PARAMETER
-from ensemblegen.errors import Problem, did_you_mean
+from ensemblegen.environments.secrets import masked
+from ensemblegen.errors import Problem, did_you_mean, nearest
 from ensemblegen.members import implementation
 from ensemblegen.members.implementation import Implementation
 from ensemblegen.members.kind import (
@@ -250,17 +251,37 @@ def _environments(
         path = catalog.find_environment(name, site.folder) if name else None
         if path is not None:
             declared, problems = declared_at(path, site.target)
-            site.problems.extend(problems)
+            site.problems.extend(replace(each, span=each.span or span) for each in problems)
             if declared is not None:
                 archive = declared.builder == "prebuilt"
                 found[device] = replace(declared, named_at=span) if archive else declared
         elif name:
-            message = f"there is no environment '{name}': no conda/{name}.yaml"
-            hint = did_you_mean(name, catalog.environment_names(site.folder))
+            message, hint = _missing(name, site.folder)
             problem = Problem("E413", message, span, hint)
             if problem not in site.problems:
                 site.problems.append(problem)
     return found
+
+
+def _missing(name: str, folder: FilePath) -> tuple[str, str | None]:
+    """What is said of an environment that is not there, and what may help."""
+    near = nearest(name.removesuffix(".yaml"), catalog.environment_names(folder))
+    if "://" in name:
+        return (
+            f"environment '{masked(name)}' is a URL: none is fetched",
+            "fetch it, and give its path",
+        )
+    if "/" in name or name.endswith(ARCHIVES):
+        return (
+            f"there is no environment at {folder / name}",
+            "a path is relative to the pipeline's folder",
+        )
+    if name.endswith(".yaml"):
+        hint = f"did you mean '{near}'?" if near else "write its name, without .yaml"
+        return f"there is no environment file {name} in {folder}", hint
+    own = catalog.environment_names(folder, builtin=False)
+    known = f"did you mean '{near}'?" if near else did_you_mean(name, own)
+    return f"there is no environment '{name}': no conda/{name}.yaml", known
 
 
 def _tensor(spec: TensorSpec, scope: str) -> Tensor:

@@ -7,11 +7,9 @@ from pathlib import Path
 from ensemblegen.content import Linked, take
 from ensemblegen.environments import archive, pack, stubs, verify
 from ensemblegen.environments.builders.builder import MARKER, Made, Task
+from ensemblegen.environments.declared import ACTIVATE
 from ensemblegen.environments.faults import Fault
 from ensemblegen.environments.lock import Lock
-
-_ACTIVATE = "bin/activate"
-"""What tells it from others, if it has no marker: each env has one, with its name in it or not."""
 
 
 class Prebuilt:
@@ -37,4 +35,5 @@ class Prebuilt:
             take(Linked(source), made)
         else:
             pack.pack_folder(source, made, {}, task.report)
-        return Made(made, MARKER if contents.marker is not None else _ACTIVATE)
+        # What tells it from others, if it has no marker: with its name in it or not.
+        return Made(made, MARKER if contents.marker is not None else ACTIVATE)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from ensemblegen.environments import conda, pack, pip, stubs, verify
+from ensemblegen.environments import conda, nearby, pack, pip, stubs, verify
 from ensemblegen.environments.builders.builder import MARKER, Made, Task
 from ensemblegen.environments.builders.marker import marker
 from ensemblegen.environments.conda import CondaPackage
@@ -34,7 +34,7 @@ class Rattler:
             declared=declared.digest(),
             builder=declared.builder,
             python=profile.python,
-            conda=packages,
+            conda=nearby.relative(packages, declared.local),
             pip=self._pip(task, lines, packages),
             pip_options=tuple(each.text for each in declared.pip if not each.name),
             imports=declared.imports,
@@ -42,7 +42,8 @@ class Rattler:
 
     def make(self, task: Task, lock: Lock, work: Path) -> Made:
         prefix = work / "env"
-        conda.install(lock.conda, prefix, task.cache, task.report, offline=task.offline)
+        packages = nearby.absolute(lock.conda, task.declared.local)
+        conda.install(packages, prefix, task.cache, task.report, offline=task.offline)
         python = prefix / "bin" / "python3"
         if lock.pip:
             pip.install(

@@ -63,7 +63,7 @@ class Thin:
         )
         for module in lock.imports:
             if not _is_there(packages, module):
-                raise Fault("verify", f"there is no module '{module}' in it")
+                raise Fault("verify", f"{module} cannot be imported: there is no such module in it")
         demand = verify.Demand(lock.python, task.profile.target.numpy2, lock.imports, None)
         if interpreter.exists():  # else it was made for an image that is not here
             for fault in verify.faults_of(folder, demand, task.report, work):

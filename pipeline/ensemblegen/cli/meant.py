@@ -1,0 +1,104 @@
+"""Which environments a command of `ensemblegen env` means: those of pipelines, and files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from ensemblegen.cli import release
+from ensemblegen.cli.render import Format, print_problems, problem_json
+
+if TYPE_CHECKING:
+    from ensemblegen.environments.store import Store
+    from ensemblegen.errors import Problem
+    from ensemblegen.outfit import Need
+
+
+class Chosen:
+    """Which of a pipeline's environments are meant."""
+
+    def __init__(
+        self,
+        device: Any,
+        profile: str | None,
+        variants: bool,
+        target: str | None,
+        format: Format,
+    ) -> None:
+        if device is not None and profile is not None:
+            raise typer.BadParameter("--device and --profile exclude each other")
+        self.device = device
+        self.profile = profile
+        self.variants = variants
+        self.target = release.target(target)
+        self.format = format
+        self.warnings: list[Problem] = []
+
+    def warn(self, warnings: Iterable[Problem]) -> None:
+        """People see them at once, machines with the result."""
+        shown = [*warnings]
+        self.warnings += shown
+        if self.format is Format.human:
+            print_problems(shown)
+
+    def told(self) -> list[dict[str, Any]]:
+        return [problem_json(each) for each in self.warnings]
+
+
+def require(path: Path) -> None:
+    """InputError for a path where nothing is."""
+    from ensemblegen.errors import InputError, Problem
+
+    if not path.exists():
+        hint = "name a pipeline.yaml, an environment file, an archive or a folder"
+        raise InputError([Problem("E101", f"there is no {path}", hint=hint)])
+
+
+def is_archive(path: Path) -> bool:
+    from ensemblegen.environments.declared import ARCHIVES
+
+    return path.is_dir() or path.name.endswith(ARCHIVES)
+
+
+def needs(sources: list[Path], chosen: Chosen) -> list[Need]:
+    """The environments of pipelines and of files, each once."""
+    from ensemblegen import outfit, source, targets
+    from ensemblegen.compile import make_plan
+    from ensemblegen.environments import demands
+    from ensemblegen.errors import InputError
+    from ensemblegen.placement import Choice
+
+    found: list[Need] = []
+    for path in sources:
+        require(path)
+        data = None if is_archive(path) else source.load(path).data
+        if isinstance(data, dict) and ("ensemblegen" in data or "steps" in data):
+            plan = make_plan(path, Choice(chosen.device, chosen.profile))
+            chosen.warn(plan.warnings)
+            found += outfit.needs(plan, variants=chosen.variants)
+            continue
+        target = chosen.target or targets.Target(targets.DEFAULT)
+        declared, problems = demands.declared_at(path, target)
+        if declared is None or problems:
+            raise InputError(problems)
+        found.append(outfit.Need(declared, target, ()))
+    return found
+
+
+def require_locks(needs: list[Need], store: Store, chosen: Chosen) -> None:
+    """Every lock that is missing or stale is told at once, before anything is built."""
+    from ensemblegen.environments import build
+    from ensemblegen.errors import InputError
+
+    problems: list[Problem] = []
+    for need in needs:
+        try:
+            build.lock(need.declared, need.target, store, build.Options(locked=True))
+        except InputError as error:
+            problems += error.problems
+    if problems:
+        shown = chosen.warnings if chosen.format is Format.json else []
+        raise InputError([*shown, *problems])
