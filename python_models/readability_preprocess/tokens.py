@@ -14,7 +14,6 @@ from tokenizers import Tokenizer
 
 from .spellings import Spellings, understood
 
-
 ID_BYTES = 8
 """Of a packed id."""
 

@@ -105,7 +105,7 @@ class TritonPythonModel:
             return self._np.ascontiguousarray(batches[0], self._dtype)
         return self._np.concatenate(batches, dtype=self._dtype)
 
-    def _predicted(self, rows: Any) -> Any:
+    def _predict(self, rows: Any) -> Any:
         worth = len(rows) * self._model.num_tree // _WORK_OF_A_THREAD
         threads = max(1, min(self._threads, worth))
         return self._gtil.predict(self._model, rows, nthread=threads)
@@ -115,7 +115,7 @@ class TritonPythonModel:
         if len(rows) == 0:
             shape = (0,) if self._width == 1 else (0, self._width)
             return self._np.zeros(shape, self._np.float32)
-        raw = self._np.asarray(self._predicted(rows), self._np.float32).reshape(len(rows), -1)
+        raw = self._np.asarray(self._predict(rows), self._np.float32).reshape(len(rows), -1)
         answer = self._np.ascontiguousarray(self._shaped(raw), self._np.float32)
         return answer.reshape(len(rows)) if self._width == 1 else answer
 
@@ -169,11 +169,12 @@ def _threads(parameters: dict[str, str], config: dict[str, Any]) -> int:
     The share is the cores that this process may use, divided by the model's instances. GTIL is
     called once a batch, so what other models do at the time is left to the scheduler.
     """
+    cores = len(os.sched_getaffinity(0))
     wanted = int(parameters.get("cpu_nthread", "-1"))
     if wanted > 0:
-        return wanted
+        return min(wanted, cores)  # treelite refuses to predict with more
     instances = sum(int(group.get("count", 1)) for group in config.get("instance_group", []))
-    return max(1, len(os.sched_getaffinity(0)) // max(1, instances))
+    return max(1, cores // max(1, instances))
 
 
 def _load(
