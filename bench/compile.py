@@ -1,67 +1,77 @@
-"""How long compiling takes: whole processes, several runs each, and how it grows with the steps.
+"""How long compiling takes, from 10 steps to 10,000, and how it grows: whole processes.
 
-    python bench/compile.py [--steps 1000] [--runs 5]
+    python bench/compile.py [--rounds 5] [--short]
 
-Prints seconds (minimum and median) and the ratios that should stay: a thousand steps against a
-hundred (linear is 10, less a constant start), a second run against the first.
+A chain of Python steps is compiled into a folder that does not exist, then once more into the same.
+The time of a process that does nothing (`--help`) is in every figure. `--short` stops at 1,000.
 """
 
 from __future__ import annotations
 
-import argparse
-import statistics
+import itertools
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
 
+from bench import harness
 from bench.chain import write
 
-EXECUTABLE = [sys.executable, "-m", "ensemblegen"]
+COMMAND = [sys.executable, "-m", "ensemblegen"]
+SIZES = (10, 100, 1_000, 10_000)
+BAR_STEPS, MOST_SECONDS = 1_000, 1.0
 
 
-def timed(*words: str) -> float:
-    start = time.perf_counter()
-    subprocess.run([*EXECUTABLE, *words], check=True, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - start
+def run(*words: str) -> None:
+    subprocess.run([*COMMAND, *words], check=True, stdout=subprocess.DEVNULL)
 
 
-def compiled(folder: Path, steps: int, runs: int) -> tuple[list[float], list[float]]:
-    """Seconds of first and of second compiles of a chain of `steps`."""
+def ways(folder: Path, steps: int) -> dict[str, harness.Way]:
+    """A first compile of a chain of so many steps, and a second one over it."""
     pipeline = str(write(steps, folder / f"{steps}"))
-    first, second = [], []
-    for run in range(runs):
-        target = str(folder / f"{steps}-{run}")
-        first.append(timed("compile", pipeline, "--output", target))
-        second.append(timed("compile", pipeline, "--output", target))
-    return first, second
+    names = (str(folder / f"{steps}-{turn}") for turn in itertools.count())
+    latest = ""
 
+    def first() -> None:
+        nonlocal latest
+        latest = next(names)
+        run("compile", pipeline, "--output", latest)
 
-def row(name: str, seconds: list[float]) -> None:
-    print(f"{name:<34} min {min(seconds):6.3f} s   median {statistics.median(seconds):6.3f} s")
+    def again() -> None:
+        run("compile", pipeline, "--output", latest)
+
+    return {f"{steps} steps": first, f"{steps} steps, again": again}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Time the compiler.")
-    parser.add_argument("--steps", type=int, default=1000)
-    parser.add_argument("--runs", type=int, default=5)
-    options = parser.parse_args()
-    few = max(1, options.steps // 10)
-    timed("--help")
-    helped = [timed("--help") for _ in range(options.runs)]
+    report = harness.Report("compile", harness.options(__doc__))
+    sizes = SIZES[:-1] if report.options.short else SIZES
     with tempfile.TemporaryDirectory() as name:
-        some, _ = compiled(Path(name), few, options.runs)
-        many, again = compiled(Path(name), options.steps, options.runs)
-    row("--help", helped)
-    row(f"compile, {few} steps", some)
-    row(f"compile, {options.steps} steps", many)
-    row(f"compile again, {options.steps} steps", again)
-    median = statistics.median
-    print(f"{options.steps} against {few} steps: {median(many) / median(some):.1f} times")
-    print(f"again against first: {median(again) / median(many):.2f} times")
+        found: dict[str, harness.Sample] = {}
+        for steps in sizes:
+            # Sizes take turns only with themselves: the largest would make every round a long one.
+            found |= _timed(report, Path(name), steps)
+    report.figure(f"{BAR_STEPS} steps", found[f"{BAR_STEPS} steps"], unit="s", at_most=MOST_SECONDS)
+    for few, many in itertools.pairwise(sizes):
+        grown = found[f"{many} steps"].over(found[f"{few} steps"])
+        report.figure(f"{many} / {few} steps", grown, unit="times")
+    print(report.finish())
+
+
+def _timed(report: harness.Report, folder: Path, steps: int) -> dict[str, harness.Sample]:
+    turns: dict[str, harness.Way] = {
+        "nothing (--help)": lambda: run("--help"),
+        **ways(folder, steps),
+    }
+    found = harness.alternate(turns, report.options.rounds)
+    report.add("compile", found, unit="s")
+    nothing, first = found["nothing (--help)"], found[f"{steps} steps"]
+    each = tuple(seconds * 1e3 / steps for seconds in first.less(nothing).values)
+    report.figure(f"{steps} steps: each beyond the start", harness.Sample(each), unit="ms")
+    return found
 
 
 if __name__ == "__main__":

@@ -18,13 +18,14 @@ here, on folded text (texts.py) and in ASCII alone, so that bytes, characters an
 from __future__ import annotations
 
 import string
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain, repeat
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from .ragged import per_row, tally
 from .words import WordLists
 
 WORD_CHARACTERS = string.ascii_letters + string.digits
@@ -103,39 +104,39 @@ def words_of(text: str) -> list[bytes]:
 
 def _sentences(raw: bytes) -> int:
     classes = raw.translate(_CLASSES, _UNCLASSED)
-    stretches = classes.replace(b". ", b"|").translate(None, b". ").split(b"|")
-    return sum(1 for stretch in stretches if stretch)
+    stretches = classes.replace(b". ", b"|").translate(None, b". ")
+    return stretches.count(b"w|") + stretches.endswith(b"w")  # those that are not empty
 
 
 class FeatureCounter:
     """Counts folded texts on the CPU: `[B]` strings to features `[B, 207]` float32."""
 
     def __init__(self, lists: WordLists) -> None:
+        columns = lists.columns()
+        known = [*columns, *sorted(lists.stop - columns.keys())]
+        # The last code, which -1 indexes, is that of every other word.
+        self._codes = {word.encode(): code for code, word in enumerate(known)}
+        self._column = np.array([*(columns.get(word, -1) for word in known), -1])
+        self._is_stop = np.array([*(word in lists.stop for word in known), False])
         self._width = len(lists.frequent) + len(lists.rare)
-        self._columns = {word.encode(): column for word, column in lists.columns().items()}
-        self._stop = {word.encode() for word in lists.stop}
-        self._known = self._columns.keys() | self._stop
 
     def __call__(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        counts = np.zeros((len(texts), COUNTED))
-        occurrences = np.zeros((len(texts), self._width))
-        for row, text in enumerate(texts):
-            counts[row] = tuple(self._count(text, occurrences[row]))
-        features: npt.NDArray[np.float32] = assemble(counts, occurrences, np)
+        raws = [text.encode("utf-8", "replace") for text in texts]
+        found = [raw.translate(_WORDS, _DROPPED).split() for raw in raws]
+        lengths = list(map(len, found))
+        codes = self._coded(chain.from_iterable(found), sum(lengths))
+        rows = np.repeat(np.arange(len(texts)), lengths)
+        counts = [
+            lengths,
+            [len(set(words)) for words in found],
+            [len(raw) - len(raw.translate(None, _PUNCTUATION)) for raw in raws],
+            list(map(_sentences, raws)),
+            per_row(rows[self._is_stop[codes]], len(texts), np),
+        ]
+        occurrences = tally(rows, self._column[codes], (len(texts), self._width), np)
+        stacked = np.array(counts, np.float64).T
+        features: npt.NDArray[np.float32] = assemble(stacked, occurrences, np)
         return features
 
-    def _count(self, text: str, occurrences: npt.NDArray[np.float64]) -> Iterator[int]:
-        raw = text.encode("utf-8", "replace")
-        words = raw.translate(_WORDS, _DROPPED).split()
-        times = Counter(words)
-        stops = 0
-        for word in self._known & times.keys():
-            if word in self._columns:
-                occurrences[self._columns[word]] = times[word]
-            if word in self._stop:
-                stops += times[word]
-        yield len(words)
-        yield len(times)
-        yield len(raw) - len(raw.translate(None, _PUNCTUATION))
-        yield _sentences(raw)
-        yield stops
+    def _coded(self, words: Iterable[bytes], count: int) -> npt.NDArray[np.int64]:
+        return np.fromiter(map(self._codes.get, words, repeat(-1)), np.int64, count)

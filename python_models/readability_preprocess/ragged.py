@@ -1,4 +1,4 @@
-"""Rows of unequal length as flat arrays: the part of the GPU step that any array library can run.
+"""Rows of unequal length as flat arrays: the part of both steps that any array library can run.
 
 `xp` is numpy or CuPy. Only functions that both have are used, and no Python loop over rows.
 """

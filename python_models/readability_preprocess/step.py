@@ -11,7 +11,7 @@ import numpy.typing as npt
 from . import words
 from .features import FeatureCounter
 from .texts import folded
-from .tokens import Length, WordPiece
+from .tokens import ID_BYTES, Length, WordPiece
 
 
 class Preprocess:
@@ -39,13 +39,12 @@ class Preprocess:
 
     def _tokens(self, texts: list[str]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         special = self._wordpiece.special
-        rows = self._wordpiece.ids(texts, self._length.content)
-        shape = (len(rows), self._length.padded(max(map(len, rows))))
-        input_ids = np.full(shape, special.pad, np.int64)
-        attention_mask = np.zeros(shape, np.int64)
+        rows = self._wordpiece.packed(texts, self._length.content)
+        lengths = np.fromiter(map(len, rows), np.int64, len(rows))[:, None] // ID_BYTES
+        column = np.arange(self._length.padded(int(lengths.max())))
+        kept = column <= lengths + 1
+        input_ids = np.full(kept.shape, special.pad, np.int64)
+        input_ids[(column > 0) & (column <= lengths)] = np.frombuffer(b"".join(rows), np.int64)
         input_ids[:, 0] = special.cls
-        for row, ids in enumerate(rows):
-            input_ids[row, 1 : len(ids) + 1] = ids
-            input_ids[row, len(ids) + 1] = special.sep
-            attention_mask[row, : len(ids) + 2] = 1
-        return input_ids, attention_mask
+        np.put_along_axis(input_ids, lengths + 1, special.sep, axis=1)
+        return input_ids, kept.astype(np.int64)

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tokenizers import Tokenizer
+
+from .spellings import Spellings, understood
+
+ID_BYTES = 8
+"""Of a packed id."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,7 @@ class WordPiece:
         self.settings: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         if self.settings.get("model", {}).get("type") != "WordPiece":
             raise ValueError(f"{path.name} must hold a WordPiece model")
+        self._spellings = Spellings(self._encoded) if understood(self.settings) else None
         self.special = Special(*(self._id(token, path) for token in ("[CLS]", "[SEP]", "[PAD]")))
 
     def _id(self, token: str, path: Path) -> int:
@@ -46,8 +54,20 @@ class WordPiece:
 
     def ids(self, texts: Sequence[str], limit: int) -> list[list[int]]:
         """Of each text the first `limit` ids."""
-        encodings = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
-        return [encoding.ids[:limit] for encoding in encodings]
+        return [np.frombuffer(row, np.int64).tolist() for row in self.packed(texts, limit)]
+
+    def packed(self, texts: Sequence[str], limit: int) -> list[bytes]:
+        """Of each text the first `limit` ids, as native int64 one after another."""
+        if self._spellings is not None:
+            rows = self._spellings.packed(texts)
+        else:
+            rows = [array("q", ids).tobytes() for ids in self._encoded(list(texts))]
+        end = limit * ID_BYTES
+        return [row[:end] for row in rows]
+
+    def _encoded(self, texts: list[str]) -> Iterator[list[int]]:
+        for encoding in self._tokenizer.encode_batch_fast(texts, add_special_tokens=False):
+            yield encoding.ids
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import sys
 import types
 import warnings
@@ -358,3 +359,22 @@ def test_an_exit_within_a_call_fails_alone(trees: Path, monkeypatch: pytest.Monk
     rows = [np.full((1, 6), value, np.float32) for value in (1, -1, 1)]
     responses = model.execute([_Request([], input__0=each) for each in rows])
     assert [response.error is None for response in responses] == [True, False, True]
+
+
+@pytest.mark.parametrize(("rows", "threads"), [(1, 1), (1500, 1), (8000, 99)])
+def test_threads_follow_the_work(
+    trees: Path, monkeypatch: pytest.MonkeyPatch, rows: int, threads: int
+) -> None:
+    model = _loaded(_backend("fil", monkeypatch), trees, _forest(cpu_nthread="99"))
+    asked = []
+    predict = model._gtil.predict
+
+    def counted(*given: Any, nthread: int) -> Any:
+        asked.append(nthread)
+        return predict(*given, nthread=nthread)
+
+    monkeypatch.setattr(model._gtil, "predict", counted)
+    x = np.random.default_rng(3).normal(size=(rows, 6)).astype(np.float32)
+    (response,) = model.execute([_Request(["output__0"], input__0=x)])
+    assert response.error is None
+    assert asked == [min(threads, 8, len(os.sched_getaffinity(0)))]

@@ -25,6 +25,10 @@ _FILES = {
 }
 
 
+_WORK_OF_A_THREAD = 5_000
+"""Rows times trees that pay for one more thread: waking one takes as long as some 2,500 of them."""
+
+
 class InvalidError(Exception):
     """The request or the config is wrong: the client sees INVALID_ARG."""
 
@@ -47,7 +51,7 @@ class TritonPythonModel:
         self._proba = _flag(parameters, "predict_proba")
         self._threshold = _threshold(parameters, required=self._classes)
         self._model = _load(treelite, args, config, parameters)
-        self._predict = _predictor(treelite, self._model, _threads(parameters, config))
+        self._gtil, self._threads = treelite.gtil, _threads(parameters, config)
         self._dtype = np.dtype(str(self._model.input_type))
         # Treelite counts a binary classifier as one class.
         self._num_class = _num_class(self._model)
@@ -68,9 +72,8 @@ class TritonPythonModel:
         return responses
 
     def _answer(self, indices: list[int], batches: list[Any], responses: list[Any]) -> None:
-        rows = batches[0] if len(batches) == 1 else self._np.concatenate(batches)
         try:
-            predicted = self._outputs(rows)
+            predicted = self._outputs(self._joined(batches))
         except BaseException as error:  # noqa: BLE001
             if len(indices) == 1:
                 responses[indices[0]] = _error(error)
@@ -96,13 +99,23 @@ class TritonPythonModel:
             )
         return rows
 
+    def _joined(self, batches: list[Any]) -> Any:
+        """All rows in the model's own type, in one pass over them."""
+        if len(batches) == 1:
+            return self._np.ascontiguousarray(batches[0], self._dtype)
+        return self._np.concatenate(batches, dtype=self._dtype)
+
+    def _predict(self, rows: Any) -> Any:
+        worth = len(rows) * self._model.num_tree // _WORK_OF_A_THREAD
+        threads = max(1, min(self._threads, worth))
+        return self._gtil.predict(self._model, rows, nthread=threads)
+
     def _outputs(self, rows: Any) -> Any:
         """Float32 [N], or [N, k] for more than one value a row: the native backend drops 1s."""
         if len(rows) == 0:
             shape = (0,) if self._width == 1 else (0, self._width)
             return self._np.zeros(shape, self._np.float32)
-        raw = self._predict(self._np.ascontiguousarray(rows, self._dtype))
-        raw = self._np.asarray(raw, self._np.float32).reshape(len(rows), -1)
+        raw = self._np.asarray(self._predict(rows), self._np.float32).reshape(len(rows), -1)
         answer = self._np.ascontiguousarray(self._shaped(raw), self._np.float32)
         return answer.reshape(len(rows)) if self._width == 1 else answer
 
@@ -151,11 +164,17 @@ def _threshold(parameters: dict[str, str], *, required: bool) -> float:
 
 
 def _threads(parameters: dict[str, str], config: dict[str, Any]) -> int:
+    """At most so many for one instance: `cpu_nthread`, or its share of the cores.
+
+    The share is the cores that this process may use, divided by the model's instances. GTIL is
+    called once a batch, so what other models do at the time is left to the scheduler.
+    """
+    cores = len(os.sched_getaffinity(0))
     wanted = int(parameters.get("cpu_nthread", "-1"))
     if wanted > 0:
-        return wanted
+        return min(wanted, cores)  # treelite refuses to predict with more
     instances = sum(int(group.get("count", 1)) for group in config.get("instance_group", []))
-    return max(1, len(os.sched_getaffinity(0)) // max(1, instances))
+    return max(1, cores // max(1, instances))
 
 
 def _load(
@@ -185,10 +204,6 @@ def _load(
         return loaders[kind]()
     except Exception as error:  # noqa: BLE001 - said in our words
         raise RuntimeError(f"{path} is not a {kind} model that treelite reads: {error}") from None
-
-
-def _predictor(treelite: Any, model: Any, threads: int) -> Callable[[Any], Any]:
-    return lambda rows: treelite.gtil.predict(model, rows, nthread=threads)
 
 
 def _num_class(model: Any) -> int:

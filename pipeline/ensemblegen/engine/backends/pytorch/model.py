@@ -277,6 +277,7 @@ def _require_numpy_1() -> None:
 
 
 def _set_threads(torch: Any, config: dict[str, Any]) -> None:
+    """INTRA_OP_THREAD_COUNT, or the cores that this process may use by the model's instances."""
     instances = sum(int(group.get("count", 1)) for group in config.get("instance_group", []))
     share = len(os.sched_getaffinity(0)) // max(1, instances)
     torch.set_num_threads(int(_parameter(config, "INTRA_OP_THREAD_COUNT") or max(1, share)))

@@ -1,0 +1,1 @@
+../../../../../../../python_models/readability_preprocess/spellings.py
