@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -119,7 +118,7 @@ def _only(report: dict[str, Any]) -> dict[str, Any]:
 
 
 def _memory() -> set[str]:
-    return {name for name in os.listdir("/dev/shm") if name.startswith("ensemblegen-bench")}  # noqa: PTH208
+    return {path.name for path in Path("/dev/shm").glob("ensemblegen-bench*")}  # noqa: S108
 
 
 @pytest.mark.parametrize(
