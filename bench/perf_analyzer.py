@@ -3,16 +3,15 @@
     python bench/perf_analyzer.py PERF_ANALYZER [--rounds 5] [--concurrency 1,8] [PIPELINE]
 
 The two take turns in one run, each for three windows of a second, with the same inputs. Prints the
-ratio of ours to NVIDIA's: median over the rounds, and the extremes. Without PIPELINE the model is one
-step that gives back 16 numbers: nothing but the server and the two clients. PERF_ANALYZER is the
-program in the wheel `tritonclient==2.50.0` (in its `.data/data/bin`); the two libraries that it
+ratio of ours to NVIDIA's: median over the rounds, and the extremes. Without PIPELINE the model is
+one step that gives back 16 numbers: nothing but the server and the two clients. PERF_ANALYZER is
+the program in the wheel `tritonclient==2.50.0` (in its `.data/data/bin`); the two libraries that it
 needs come with nvidia-pytriton under other names.
 """
 
 from __future__ import annotations
 
 import argparse
-import base64
 import csv
 import importlib.metadata
 import json
@@ -71,13 +70,13 @@ def echo(folder: Path) -> Path:
     return folder / "pipeline.yaml"
 
 
-def data(interface: Interface, items: Sequence[inputs.Item], path: Path) -> Path:
-    """The rows as perf_analyzer reads them; strings in base64, since they may hold anything."""
+def data(items: Sequence[inputs.Item], path: Path) -> Path:
+    """The rows as perf_analyzer reads them."""
     rows = [
         {
             name: {
                 "content": [
-                    {"b64": base64.b64encode(value).decode()} if isinstance(value, bytes) else value
+                    value.decode() if isinstance(value, bytes) else value
                     for value in array.reshape(-1).tolist()
                 ],
                 "shape": list(array.shape),
@@ -97,17 +96,19 @@ class Theirs:
         self._program = program
         self._folder = folder
         self._model = target.interface.model
-        self._data = data(target.interface, target.items, folder / "rows.json")
+        self._data = data(target.items, folder / "rows.json")
         known = os.environ.get("LD_LIBRARY_PATH", "")
         path = f"{libraries(folder / 'libraries')}:{known}"
         self._environment = {**os.environ, "LD_LIBRARY_PATH": path}
 
     def measure(self, url: str, protocol: Protocol, concurrency: int) -> Figures:
         table = self._folder / "figures.csv"
-        words = f"-i {protocol.value} --concurrency-range {concurrency} -p 1000 -r 3 -s 50 -b 1"
+        words = f"-i {protocol.value} --concurrency-range {concurrency} -p 1000 -r 3 -s 900 -b 1"
         done = subprocess.run(
-            [self._program, "-m", self._model, "-u", url, *words.split(), "-f", table]
-            + ["--input-data", self._data],
+            [
+                *(self._program, "-m", self._model, "-u", url, "-f", table),
+                *("--input-data", self._data, *words.split()),
+            ],
             env=self._environment,
             capture_output=True,
             text=True,
