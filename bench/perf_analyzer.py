@@ -104,11 +104,9 @@ class Theirs:
     def measure(self, url: str, protocol: Protocol, concurrency: int) -> Figures:
         table = self._folder / "figures.csv"
         words = f"-i {protocol.value} --concurrency-range {concurrency} -p 1000 -r 3 -s 900 -b 1"
+        places = ["-m", self._model, "-u", url, "-f", str(table), "--input-data", str(self._data)]
         done = subprocess.run(
-            [
-                *(self._program, "-m", self._model, "-u", url, "-f", table),
-                *("--input-data", self._data, *words.split()),
-            ],
+            [str(self._program), *places, *words.split()],
             env=self._environment,
             capture_output=True,
             text=True,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import os
 import secrets
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ _FOLDER = Path("/dev/shm")  # noqa: S108 - where shm_open keeps its objects on L
 _ALIGNED = 64
 _ROOM = 1.25
 """Text may come out longer another time; so much room is left for it."""
+_TRIES, _PAUSE = 20, 0.1
 
 
 def room(size: int) -> int:
@@ -86,9 +88,20 @@ def _region(server: Control, name: str, size: int) -> Iterator[mmap.mmap]:
             try:
                 yield memory
             finally:
-                server.unregister(name)
+                _forget(server, name)
     finally:
         path.unlink()
+
+
+def _forget(server: Control, name: str) -> None:
+    """Requests that Ctrl-C gave up use a region until the server has answered them."""
+    for _ in range(_TRIES):
+        try:
+            server.unregister(name)
+        except MachineError:
+            time.sleep(_PAUSE)
+        else:
+            return
 
 
 def _name() -> str:
