@@ -225,4 +225,5 @@ CODES = {
     "E704": Code("an input or model is unknown or missing"),
     "E705": Code("rows cannot be read"),
     "E706": Code("the server refused a row"),
+    "E707": Code("a size of an input is not known"),
 }

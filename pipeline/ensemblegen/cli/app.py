@@ -14,6 +14,7 @@ import typer
 
 from ensemblegen import __version__
 from ensemblegen.cli import (
+    bench,
     check,
     compile,
     doctor,
@@ -40,6 +41,7 @@ COMMANDS: tuple[Callable[..., Any], ...] = (
     serve.serve,
     infer.infer,
     test.test,
+    bench.bench,
     doctor.doctor,
     schema.schema,
 )

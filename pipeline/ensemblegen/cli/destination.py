@@ -15,21 +15,21 @@ from ensemblegen.errors import InputError, Problem
 _STDOUT = ("-", "/dev/stdout")
 
 
-def require_writable(path: Path) -> None:
+def require_writable(path: Path, option: str = "--output") -> None:
     """InputError where `path` is a folder, or its folder cannot be made or written to."""
     if str(path) in _STDOUT:
         return
     try:
         if path.is_dir():
-            raise _problem(path, "is a folder")
+            raise _problem(path, option, "is a folder")
         if _special(path):
             return
         folder = path.resolve().parent
         folder.mkdir(parents=True, exist_ok=True)
     except (OSError, RuntimeError, ValueError) as error:
-        raise _problem(path, getattr(error, "strerror", None) or str(error)) from None
+        raise _problem(path, option, getattr(error, "strerror", None) or str(error)) from None
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise _problem(path, f"{folder} is not writable")
+        raise _problem(path, option, f"{folder} is not writable")
 
 
 @contextlib.contextmanager
@@ -42,7 +42,7 @@ def opened(path: Path) -> Iterator[IO[str]]:
         try:
             file = path.open("w", encoding="utf-8", errors="backslashreplace")
         except OSError as error:
-            raise _problem(path, error.strerror or str(error)) from None
+            raise _problem(path, "--output", error.strerror or str(error)) from None
         with file:
             yield file
     else:
@@ -65,5 +65,5 @@ def _special(path: Path) -> bool:
     return path.exists() and not path.is_file()
 
 
-def _problem(path: Path, reason: str) -> InputError:
-    return InputError([Problem("E705", f"--output {path}: {reason}")])
+def _problem(path: Path, option: str, reason: str) -> InputError:
+    return InputError([Problem("E705", f"{option} {path}: {reason}")])

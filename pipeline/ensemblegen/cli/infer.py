@@ -170,17 +170,17 @@ def _session(place: _Place) -> Iterator[tuple[Session, Interface]]:
             if place.model is None and place.repository is not None:
                 yield session, Interface.of(manifest.read(place.repository))
             else:
-                yield session, session.interface(place.model or _only(session))
+                yield session, session.interface(place.model or only(session))
         return
     assert place.repository is not None  # noqa: S101 - required above
     with started(place.repository, place.options) as server:
         interface = interface_of(place.repository, server, place.model)
         url = server.http if place.protocol is Protocol.http else server.grpc
         with Session(url, place.protocol) as session:
-            yield session, interface or session.interface(_only(session))
+            yield session, interface or session.interface(only(session))
 
 
-def _only(session: Session) -> str:
+def only(session: Session) -> str:
     """The one model that can be meant; otherwise the user has to say."""
     from ensemblegen.errors import InputError, Problem
 

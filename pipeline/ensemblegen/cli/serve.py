@@ -28,7 +28,7 @@ DeviceOption = Annotated[
 ]
 
 
-def _positive(seconds: float) -> float:
+def positive(seconds: float) -> float:
     if not (math.isfinite(seconds) and seconds > 0):
         raise typer.BadParameter("a number of seconds above 0")
     return seconds
@@ -36,7 +36,7 @@ def _positive(seconds: float) -> float:
 
 TimeoutOption = Annotated[
     float,
-    typer.Option("--timeout", help="Seconds for all models to be ready.", callback=_positive),
+    typer.Option("--timeout", help="Seconds for all models to be ready.", callback=positive),
 ]
 LogOption = Annotated[
     Path | None, typer.Option("--log-file", help="Write the server's log there (/dev/stderr too).")

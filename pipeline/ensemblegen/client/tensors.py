@@ -133,7 +133,7 @@ def _read_text(tensor: ManifestTensor, text: Text) -> Any:
 
 
 def _converted(tensor: ManifestTensor, value: Array) -> Array:
-    wanted = _numpy(tensor.dtype)
+    wanted = numpy_type(tensor.dtype)
     if wanted == np.object_:
         return value.astype(np.object_)
     # NumPy does not know that bf16 is a float.
@@ -147,13 +147,13 @@ def _built(tensor: ManifestTensor, value: Any) -> Array:
     flat: list[Any] = []
     shape = _flatten(value, flat, max(len(tensor.shape), 1))
     checked = [_scalar(tensor.dtype, each) for each in flat]
-    array = np.empty(len(checked), _numpy(tensor.dtype))
+    array = np.empty(len(checked), numpy_type(tensor.dtype))
     with np.errstate(over="ignore"):
         array[:] = checked
     return array.reshape(shape)
 
 
-def _numpy(dtype: DType) -> np.dtype[Any]:
+def numpy_type(dtype: DType) -> np.dtype[Any]:
     if dtype is DType.BF16:
         # tritonclient takes and gives bf16 as ml_dtypes has it, and depends on ml_dtypes.
         return np.dtype(importlib.import_module("ml_dtypes").bfloat16)

@@ -1,0 +1,1 @@
+bench open_sized.yaml
