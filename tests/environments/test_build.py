@@ -274,20 +274,41 @@ def test_a_damaged_package(tmp_path: Path, channel: Path, interpreter: Interpret
     assert projects.left(tmp_path / "cache") == []
 
 
-def test_an_archive_that_rots_in_the_store(plain: Path, tmp_path: Path) -> None:
+def test_an_archive_that_somebody_wrote_to_is_built_again(plain: Path, tmp_path: Path) -> None:
     own = tmp_path / "cache"
     archive = make(plain, own).entry.archive
-    assert projects.run(own, "env", "verify", plain).returncode == 0
-    data = bytearray(archive.read_bytes())
-    data[len(data) // 2] ^= 0xFF
-    archive.write_bytes(data)
-    for each in (plain, archive):
-        done = projects.run(own, "env", "verify", each)
-        assert done.returncode == 1
-        assert "E531" in done.stderr + done.stdout or "E533" in done.stderr + done.stdout
-    archive.write_bytes(data[:1000])
-    assert make(plain, own).new  # truncated: not there
-    assert projects.run(own, "env", "verify", plain).returncode == 0
+    good = archive.read_bytes()
+    for data in (_flipped(good), good[:1000]):
+        archive.chmod(0o644)
+        archive.write_bytes(data)
+        done = projects.run(own, "env", "verify", archive)
+        assert (done.returncode, "E533" in done.stderr) == (1, True)
+        done = projects.run(own, "env", "verify", plain)
+        assert (done.returncode, "E525" in done.stderr) == (1, True)
+        assert make(plain, own).new
+        assert archive.read_bytes() == good
+
+
+def test_an_archive_that_rots_in_the_store(plain: Path, tmp_path: Path) -> None:
+    """Nothing tells but its bytes; `env verify` reads them, and the next build makes it anew."""
+    own = tmp_path / "cache"
+    archive = make(plain, own).entry.archive
+    good, before = archive.read_bytes(), archive.stat()
+    archive.chmod(0o644)
+    archive.write_bytes(_flipped(good))
+    os.utime(archive, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert not make(plain, own).new
+    done = projects.run(own, "env", "verify", plain)
+    assert done.returncode == 1
+    assert "E531" in done.stderr
+    assert "was removed from the cache" in done.stderr
+    assert make(plain, own).new
+    assert archive.read_bytes() == good
+
+
+def _flipped(data: bytes) -> bytes:
+    middle = len(data) // 2
+    return data[:middle] + bytes([data[middle] ^ 0xFF]) + data[middle + 1 :]
 
 
 def test_what_is_there_already_is_verified(plain: Path, tmp_path: Path) -> None:
