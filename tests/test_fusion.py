@@ -13,12 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ensemblegen import edges
-from ensemblegen.cli.app import main
 from ensemblegen.compile import make_plan
 from ensemblegen.emit.files import files
 from ensemblegen.model_config import ModelConfig
 from ensemblegen.placement import Choice
 from ensemblegen.plan import Plan
+from tests.commands import run
 
 TENSOR = "{dtype: fp32, shape: [2]}"
 CODE = "def step(**inputs):\n    return {'y': sum(inputs.values())}\n"
@@ -180,11 +180,9 @@ def test_a_name_that_is_taken(tmp_path: Path) -> None:
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     planned(tmp_path, pipeline(CHAIN, ["c"], "fuse: auto\n"))
     command = ["compile", str(tmp_path / "pipeline.yaml"), "-o", str(tmp_path / "r")]
-    with pytest.raises(SystemExit, match="0"):
-        main(command)
+    assert run(*command) == 0
     assert "fused   a, b, c in p_a_to_c" in capsys.readouterr().out
-    with pytest.raises(SystemExit, match="0"):
-        main([*command, "--no-fuse", "--format", "json"])
+    assert run(*command, "--no-fuse", "--format", "json") == 0
     said = json.loads(capsys.readouterr().out)
     assert said["fused"] == []
     assert (tmp_path / "r" / "p_b").is_dir()

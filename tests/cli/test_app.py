@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from ensemblegen import __version__
-from ensemblegen.cli.app import COMMANDS, main
+from ensemblegen.cli.app import COMMANDS
+from tests.commands import run
 
 GOOD = """\
 ensemblegen: 1
@@ -32,13 +33,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "pipeline.yaml").write_text(GOOD)
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def run(*words: str) -> int:
-    with pytest.raises(SystemExit) as left:
-        main(list(words))
-    assert isinstance(left.value.code, int)
-    return left.value.code
 
 
 @pytest.mark.parametrize("command", [each.__name__.rstrip("_") for each in COMMANDS])

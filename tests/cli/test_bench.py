@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from ensemblegen.cli import bench_tables
-from ensemblegen.cli.app import main
 from tests.bench.reports import report
+from tests.commands import run
 
 OPEN = """\
 ensemblegen: 1
@@ -30,13 +30,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "pipeline.yaml").write_text(OPEN)
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def run(*words: str) -> int:
-    with pytest.raises(SystemExit) as left:
-        main(["bench", *words])
-    assert isinstance(left.value.code, int)
-    return left.value.code
 
 
 @pytest.mark.parametrize(
@@ -61,7 +54,7 @@ def run(*words: str) -> int:
 def test_usage(
     folder: Path, words: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(*words) == 2
+    assert run("bench", *words) == 2
     told = " ".join(capsys.readouterr().err.replace("│", " ").split())
     assert said in told
 
@@ -90,7 +83,7 @@ def test_what_is_wrong_is_told_before_a_server_starts(
         raise AssertionError("a server was started")
 
     monkeypatch.setattr("ensemblegen.engine.server.Server.start", start)
-    assert run(*words) == code
+    assert run("bench", *words) == code
     assert said in capsys.readouterr().err
 
 

@@ -7,15 +7,8 @@ import json
 import pytest
 
 from ensemblegen import explanations
-from ensemblegen.cli.app import main
 from ensemblegen.codes import CODES
-
-
-def run(*words: str) -> int:
-    with pytest.raises(SystemExit) as left:
-        main(list(words))
-    assert isinstance(left.value.code, int)
-    return left.value.code
+from tests.commands import run
 
 
 @pytest.mark.parametrize("code", ["E302", "e302", " e302"])

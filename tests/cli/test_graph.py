@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from ensemblegen.cli.app import main
 from ensemblegen.cli.traffic import summary
 from ensemblegen.compile import make_plan
 from ensemblegen.edges import trace
+from tests.commands import run
 
 PIPELINE = """\
 ensemblegen: 1
@@ -31,13 +31,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "pipeline.yaml").write_text(PIPELINE)
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def run(*words: str) -> int:
-    with pytest.raises(SystemExit) as left:
-        main(list(words))
-    assert isinstance(left.value.code, int)
-    return left.value.code
 
 
 def test_for_people(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,15 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ensemblegen.cli.app import main
-
-
-def run(*words: str) -> int:
-    with pytest.raises(SystemExit) as left:
-        main(list(words))
-    assert isinstance(left.value.code, int)
-    return left.value.code
-
+from tests.commands import run
 
 PIPELINE = """\
 ensemblegen: 1
