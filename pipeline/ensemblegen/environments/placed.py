@@ -1,21 +1,20 @@
-"""Archives where a compiled repository has them: are they whole, and does anyone need them?"""
+"""Archives where a compiled repository has them: are they whole?"""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from ensemblegen import manifest
 from ensemblegen.content import Linked
-from ensemblegen.environments import archive
-from ensemblegen.environments.execution import FOLDER
+from ensemblegen.environments import archive, tree
 from ensemblegen.environments.faults import Fault
 from ensemblegen.environments.progress import silent
 from ensemblegen.errors import Problem
 from ensemblegen.manifest import Manifest, ManifestEnvironment
 
-_HINT = "compile the pipeline again"
+_ABSENT = "compile the pipeline again"
+_DAMAGED = "remove it, run `ensemblegen env build PIPELINE`, and compile the pipeline again"
 
 
 def paths(repository: Path, made: Manifest) -> Iterator[tuple[ManifestEnvironment, Path]]:
@@ -38,13 +37,17 @@ def unusable(repository: Path, made: Manifest) -> Iterator[Problem]:
     for each, path in paths(repository, made):
         state = _state(each, path)
         if state is not None:
-            yield _problem(f"environment '{each.name}' of {repository}: {path} {state}")
+            yield _problem(f"environment '{each.name}' of {repository}: {path} {state}", path)
 
 
-def _state(each: ManifestEnvironment, path: Path) -> str | None:
+def _state(each: ManifestEnvironment, path: Path, *, thorough: bool = False) -> str | None:
+    """What is wrong with what lies at `path`; of a folder only `thorough` reads all files."""
     try:
         if path.is_dir():
-            return None if _is_marked(each, path) else "is another environment"
+            if not _is_marked(each, path):
+                return "is another environment"
+            fault = tree.fault(path, thorough=thorough)
+            return f"is not as it was unpacked: {fault}" if fault else None
         size = path.stat().st_size
         if size != each.size:
             return f"has {size} bytes, not {each.size}"
@@ -63,8 +66,8 @@ def _is_marked(each: ManifestEnvironment, folder: Path) -> bool:
 def verify(repository: Path) -> Iterator[tuple[Path, Problem | None]]:
     """Each archive of a repository, and what is wrong with it."""
     for each, path in paths(repository, manifest.read(repository)):
-        state = _state(each, path)
-        yield path, verify_archive(path) if state is None else _problem(f"{path} {state}")
+        state = _state(each, path, thorough=True)
+        yield path, verify_archive(path) if state is None else _problem(f"{path} {state}", path)
 
 
 def verify_archive(path: Path) -> Problem | None:
@@ -73,37 +76,9 @@ def verify_archive(path: Path) -> Problem | None:
         archive.examine(path, silent)
     except (Fault, OSError) as error:
         said = str(error).removeprefix(f"{path}: ").removeprefix(f"{path.name}: ")
-        return _problem(f"{path}: {said}")
+        return _problem(f"{path}: {said}", path)
     return None
 
 
-def prune(repository: Path, *, dry_run: bool) -> list[tuple[Path, int]]:
-    """Remove from `envs/` what no compiled repository in the same folder names; what went."""
-    folder = repository.resolve().parent
-    made = manifest.read(repository)
-    used = {each.path for each in made.environments}
-    for other in folder.iterdir():
-        if other != repository.resolve() and (other / manifest.NAME).is_file():
-            used |= {each.path for each in manifest.read(other).environments}
-    gone: list[tuple[Path, int]] = []
-    for path in sorted((folder / FOLDER).iterdir()) if (folder / FOLDER).is_dir() else ():
-        if f"{FOLDER}/{path.name}" in used:
-            continue
-        gone.append((path, _size(path)))
-        if dry_run:
-            continue
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
-    return gone
-
-
-def _size(path: Path) -> int:
-    if path.is_file():
-        return path.stat().st_size
-    return sum(each.lstat().st_size for each in path.rglob("*") if not each.is_dir())
-
-
-def _problem(message: str) -> Problem:
-    return Problem("E533", message, hint=_HINT)
+def _problem(message: str, path: Path) -> Problem:
+    return Problem("E533", message, hint=_DAMAGED if path.exists() else _ABSENT)
