@@ -72,7 +72,7 @@ def _speaking(folder: Path) -> Iterator[Path]:
         folders[:] = [each for each in folders if not each.startswith(".")]
         for name in names:
             path = Path(place, name)
-            if name == manifest.NAME or (name.endswith(".pbtxt") and path.is_file()):
+            if (name == manifest.NAME or name.endswith(".pbtxt")) and path.is_file():
                 yield path
 
 

@@ -115,7 +115,7 @@ class Store:
         """All, the one that was used last first."""
         with _refusals(self.envs):
             try:
-                names = os.listdir(self.envs)
+                names = [each.name for each in self.envs.iterdir()]
             except FileNotFoundError:
                 return []
         keys = [each.removesuffix(_RECORD) for each in names if each.endswith(_RECORD)]
@@ -140,20 +140,21 @@ class Store:
         It has the same name each time, so that paths that get into an archive are the same.
         """
         self.require()
-        with _refusals(self.envs):
-            with self._locked(key):
-                self._sweep()
-                work = self.envs / (_WORK + key)
+        with _refusals(self.envs), self._locked(key):
+            self._sweep()
+            work = self.envs / (_WORK + key)
+            shutil.rmtree(work, ignore_errors=True)
+            work.mkdir(mode=0o700)
+            try:
+                yield work
+            finally:
                 shutil.rmtree(work, ignore_errors=True)
-                work.mkdir(mode=0o700)
-                try:
-                    yield work
-                finally:
-                    shutil.rmtree(work, ignore_errors=True)
 
     def publish(self, made: Path, entry: Mapping[str, Any], key: str) -> Entry:
         """Move the finished archive `made` in; its record comes last, and makes it count."""
         final = self.envs / (key + ARCHIVE)
+        if made.stat().st_nlink > 1:  # of a file of the author's, who may write to it
+            made = Path(shutil.copyfile(made, made.with_name("copy")))
         seal(made)
         _sync(made)
         record = made.with_name("record.json")
