@@ -68,6 +68,14 @@ def test_what_anyone_speaks_of_stays(repository: Path, where: str) -> None:
     assert names(repository) == {f"{USED}.tar.gz"}
 
 
+def test_another_name_is_not_the_name(repository: Path) -> None:
+    """A folder beside its archive, and the key of what is embedded."""
+    (repository / "m").mkdir()
+    (repository / "m" / "config.pbtxt").write_text(f'"../../envs/{OLD}" "{USED}{USED}"')
+    unused.prune(repository, dry_run=False)
+    assert names(repository) == {OLD}
+
+
 def test_a_neighbour_that_is_a_link(repository: Path, tmp_path: Path) -> None:
     config = tmp_path / "elsewhere" / "m" / "config.pbtxt"
     config.parent.mkdir(parents=True)
@@ -94,5 +102,5 @@ def test_what_cannot_be_read_or_is_no_repository(
     monkeypatch.setattr(Path, "read_bytes", refuse)
     with pytest.raises(MachineError, match="cannot prune") as error:
         unused.prune(repository, dry_run=False)
-    assert f"{config}: Permission denied" in error.value.message
+    assert "manifest.json: Permission denied" in error.value.message
     assert names(repository) == before

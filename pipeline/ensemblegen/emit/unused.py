@@ -49,8 +49,13 @@ def _unused(folder: Path) -> list[Path]:
     used = set()
     for path in _speaking(folder) if ours else ():
         text = path.read_bytes()
-        used |= {name for name in ours if name.removesuffix(".tar.gz").encode() in text}
+        used |= {name for name in ours if _said(name).search(text)}
     return [path for name, path in ours.items() if name not in used]
+
+
+def _said(name: str) -> re.Pattern[bytes]:
+    """The name, but not as the beginning of a whole key, nor of the archive's for the folder's."""
+    return re.compile(re.escape(name.encode()) + rb"(?![0-9a-f]|\.tar\.gz)")
 
 
 def _is_ours(path: Path) -> bool:
