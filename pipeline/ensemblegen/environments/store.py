@@ -140,11 +140,13 @@ class Store:
         It has the same name each time, so that paths that get into an archive are the same.
         """
         self.require()
-        with _refusals(self.envs), self._locked(key):
-            self._sweep()
-            work = self.envs / (_WORK + key)
-            shutil.rmtree(work, ignore_errors=True)
-            work.mkdir(mode=0o700)
+        with contextlib.ExitStack() as stack:
+            with _refusals(self.envs):
+                stack.enter_context(self._locked(key))
+                self._sweep()
+                work = self.envs / (_WORK + key)
+                shutil.rmtree(work, ignore_errors=True)
+                work.mkdir(mode=0o700)
             try:
                 yield work
             finally:
