@@ -165,6 +165,22 @@ def test_empty_folders_and_links_are_foreign_too(tmp_path: Path, foreign: str) -
     assert (tmp_path / "r" / "mine").exists()
 
 
+def test_an_artifact_that_was_written_to_later_is_put_again(tmp_path: Path) -> None:
+    weights = tmp_path / "model.pt"
+    weights.write_bytes(b"weights")
+    made = with_manifest({"m/1/model.pt": Linked(weights)})
+    write(made, tmp_path / "r")
+    placed = tmp_path / "r" / "m" / "1" / "model.pt"
+    placed.unlink()
+    placed.write_bytes(b"damaged")
+    later = (tmp_path / "r" / manifest.NAME).stat().st_mtime_ns + 10**9
+    os.utime(placed, ns=(later, later))
+    assert compare(made, tmp_path / "r").changed == ("m/1/model.pt",)
+    write(made, tmp_path / "r")
+    assert placed.read_bytes() == b"weights"
+    assert not write(made, tmp_path / "r")
+
+
 def test_a_thorough_look_finds_a_changed_artifact(tmp_path: Path) -> None:
     weights = tmp_path / "weights.pt"
     weights.write_bytes(b"a" * 64)

@@ -15,7 +15,7 @@ from ensemblegen.environments.execution import Execution, Where
 from ensemblegen.environments.store import Entry, Store
 from ensemblegen.environments.stubs import FOLDER as STUBS
 from ensemblegen.environments.trouble import told
-from ensemblegen.errors import InputError, Problem
+from ensemblegen.errors import InputError, MachineError, Problem
 from ensemblegen.members import Member
 from ensemblegen.plan import Plan
 from ensemblegen.targets import Target
@@ -209,11 +209,12 @@ def _stubs_differ(member: Member) -> Iterator[Problem]:
 
 
 def verify(need: Need, store: Store) -> Problem | None:
-    """What is wrong with the archive of the store that was built for `need`, which then is removed:
-    the next build makes it anew.
+    """What is wrong with the archive of the store that was built for `need`.
+
+    A damaged one is removed, so that the next build makes it again.
     """
     # What only builds need is not loaded for each compile.
-    from ensemblegen.environments import build, trouble
+    from ensemblegen.environments import build
     from ensemblegen.environments.faults import Fault
 
     found = built(need.declared, need.target, store)
@@ -222,7 +223,10 @@ def verify(need: Need, store: Store) -> Problem | None:
     try:
         build.verify(found)
     except Fault as fault:
+        if fault.kind != "archive":
+            raise MachineError(fault.text, fault.hint) from fault
         store.remove(found)
-        again = "it was removed from the cache: run `ensemblegen env build` again"
-        return replace(trouble.problem(fault, need.declared), hint=again)
+        message = f"the archive of environment '{need.declared.name}' was damaged: {fault.text}"
+        hint = "it was removed from the store: run `ensemblegen env build PIPELINE`"
+        return Problem("E531", message, need.declared.span(), hint)
     return None

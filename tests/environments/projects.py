@@ -69,6 +69,12 @@ def wheel(folder: Path, name: str, version: str, modules: Mapping[str, str]) -> 
     return f"{name} @ {path.as_uri()}"
 
 
+def overwrite(path: Path, data: bytes) -> None:
+    """Write to a file that nobody is to write to, by its own inode: other names of it change."""
+    path.chmod(0o644)
+    path.write_bytes(data)
+
+
 def start(cache: Path, *words: str | Path) -> subprocess.Popen[str]:
     """`ensemblegen` in a process group of its own, with `cache` as its cache folder."""
     environment = {**os.environ, "ENSEMBLEGEN_CACHE": str(cache), "NO_COLOR": "1"}

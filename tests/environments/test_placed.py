@@ -1,186 +1,82 @@
-"""Archives beside repositories: put there, looked after, and removed when nobody names them."""
+"""What `env verify` and the server's start say of environments beside a repository."""
 
 from __future__ import annotations
 
+import gzip
 import hashlib
-import json
-import shutil
-import tarfile
+import os
 from pathlib import Path
 
 import pytest
 
+from ensemblegen import json_text, manifest
 from ensemblegen.content import Linked
 from ensemblegen.emit import beside
-from ensemblegen.environments import archive, placed
-from ensemblegen.environments.progress import silent
-from ensemblegen.environments.store import Store
-from ensemblegen.errors import InputError
+from ensemblegen.environments import placed
+from ensemblegen.manifest import Manifest, ManifestEnvironment
+from tests.environments import planted, projects
 
-KEY, OTHER, OLD = "ab" * 8, "cd" * 8, "ef" * 8
-CONFIG = """parameters {{ key: "EXECUTION_ENV_PATH"
-  value {{ string_value: "$$TRITON_MODEL_DIRECTORY/../../envs/{0}.tar.gz" }} }}
-"""
+KEY = "0123456789abcdef" * 4
+MARKER = b"{}"
 
 
-def repository(folder: Path, key: str, *, compiled: bool = True) -> Path:
-    """One with a model that runs in the environment of `key`."""
-    (folder / "m").mkdir(parents=True)
-    (folder / "m" / "config.pbtxt").write_text(CONFIG.format(key))
-    if compiled:
-        entry = {
-            "key": key * 4, "name": "a", "python": "3.10", "sha256": "0", "size": 1,
-            "marker": "m", "marker_sha256": "0", "path": f"envs/{key}.tar.gz",
-        }  # fmt: skip
-        manifest = {
-            "ensemblegen": "0", "pipeline": "p", "source": "p.yaml", "target": "24.10",
-            "device": "cpu", "max_batch_size": 1, "inputs": [], "outputs": [], "models": [],
-            "files": {},
-            "environments": [entry],
-        }  # fmt: skip
-        (folder / "manifest.json").write_text(json.dumps(manifest))
-    return folder
-
-
-def packed(path: Path, **files: bytes) -> Path:
-    """An environment's archive."""
-    folder = path.with_suffix(".d")
-    for name, data in {
-        "bin/activate": b"# nothing\n",
-        "bin/python3": b"x",
-        "lib/libpython3.10.so.1.0": b"x",
-        **files,
-    }.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(data)
-    (folder / "bin" / "python3").chmod(0o755)
-    (folder / "bin" / "python").symlink_to("python3")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(path, "w:gz") as file:
-        file.add(folder, ".")
-    shutil.rmtree(folder)
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    files = {**planted.FILES, "ensemblegen-env.json": MARKER}
+    path = tmp_path / "key.tar.gz"
+    path.write_bytes(gzip.compress(planted.tar(planted.entries(files))))
     return path
 
 
-def listing(folder: Path) -> list[str]:
-    return sorted(each.name for each in folder.iterdir())
+def repository(archive: Path, *, unpacked: bool) -> tuple[Path, Path]:
+    """A compiled one, and where its environment lies."""
+    content = Linked(archive, Linked(archive).sha256)
+    path = f"envs/{KEY[:16]}" + ("" if unpacked else ".tar.gz")
+    environment = ManifestEnvironment(
+        KEY, "a", "3.11", content.sha256, content.size, "ensemblegen-env.json",
+        hashlib.sha256(MARKER).hexdigest(), path,
+    )  # fmt: skip
+    made = archive.parent / "build" / "repository"
+    made.mkdir(parents=True)
+    whole = Manifest("0", "p", "pipeline.yaml", "24.10", "cpu", 0, (), (), (), {}, (environment,))
+    (made / manifest.NAME).write_text(json_text.text(manifest.to_json(whole)))
+    beside.put({path: (content, unpacked)}, made)
+    return made, made.parent / path
 
 
-def test_prune_touches_only_what_compile_puts_there(tmp_path: Path) -> None:
-    own = repository(tmp_path / "repository", KEY)
-    envs = tmp_path / "envs"
-    for folder in ("myvenv/bin", "othermodel/1", f"{OLD}/bin", f".{OLD}.ensemblegen/made", OTHER):
-        (envs / folder).mkdir(parents=True)
-    (envs / OLD / "bin" / "activate").touch()
-    for name in ("notes.txt", "mine.tar.gz", f"{KEY}.tar.gz", f"{OLD}.tar.gz"):
-        (envs / name).write_text("x")
-    (envs / "link").symlink_to(tmp_path)
-    (envs / f"{'12' * 8}").symlink_to(tmp_path)
-    gone = placed.prune(own, dry_run=True)
-    assert [path.name for path, _ in gone] == [f".{OLD}.ensemblegen", OLD, f"{OLD}.tar.gz"]
-    before = listing(envs)
-    assert placed.prune(own, dry_run=False) == gone
-    assert listing(envs) == sorted(set(before) - {path.name for path, _ in gone})
-    assert own.is_dir()
+def said(made: Path) -> tuple[str | None, str | None]:
+    """By `env verify`, and before a server starts."""
+    ((_, problem),) = placed.verify(made)
+    before = list(placed.unusable(made, manifest.read(made)))
+    return problem.message if problem else None, before[0].message if before else None
 
 
-@pytest.mark.parametrize("variant", [False, True])
-def test_prune_spares_what_a_neighbour_names(tmp_path: Path, variant: bool) -> None:
-    own = repository(tmp_path / "repository", KEY)
-    other = repository(tmp_path / "by hand", OTHER, compiled=False)
-    if variant:
-        (other / "m" / "configs").mkdir()
-        (other / "m" / "config.pbtxt").rename(other / "m" / "configs" / "gpu.pbtxt")
-    (tmp_path / "envs").mkdir()
-    for key in (KEY, OTHER, OLD):
-        (tmp_path / "envs" / f"{key}.tar.gz").touch()
-    assert [path.name for path, _ in placed.prune(own, dry_run=False)] == [f"{OLD}.tar.gz"]
-    shutil.rmtree(other)
-    assert [path.name for path, _ in placed.prune(own, dry_run=False)] == [f"{OTHER}.tar.gz"]
+def test_a_folder(archive: Path) -> None:
+    made, folder = repository(archive, unpacked=True)
+    assert said(made) == (None, None)
+    text = folder / "lib" / "python3.11" / "os.py"
+    before = text.read_bytes()
+    text.write_bytes(before.replace(b"/", b"?"))
+    verified, started = said(made)
+    assert verified == f"{folder} is not as it was unpacked: lib/python3.11/os.py is another"
+    assert started is None  # sizes alone
+    os.truncate(text, 7)
+    assert "os.py is another" in (said(made)[1] or "")
+    text.unlink()
+    assert "os.py is not there" in (said(made)[1] or "")
 
 
-def test_a_damaged_copy_is_put_there_again(tmp_path: Path) -> None:
-    source = packed(tmp_path / "store" / "a.tar.gz")
-    wanted: beside.Beside = {f"envs/{KEY}.tar.gz": (Linked(source), False)}
-    target = tmp_path / "build" / "repository"
-    copy = target.parent / "envs" / f"{KEY}.tar.gz"
-    assert beside.put(wanted, target) == (f"envs/{KEY}.tar.gz",)
-    assert beside.put(wanted, target) == ()
-    data = bytearray(source.read_bytes())
-    data[len(data) // 2] ^= 1
-    copy.unlink()
-    copy.write_bytes(data)
-    assert beside.missing(wanted, target) == (f"envs/{KEY}.tar.gz",)
-    assert beside.put(wanted, target) == (f"envs/{KEY}.tar.gz",)
-    assert copy.read_bytes() == source.read_bytes()
-
-
-def test_a_repository_cannot_be_called_envs(tmp_path: Path) -> None:
-    source = packed(tmp_path / "store" / "a.tar.gz")
-    with pytest.raises(InputError, match="where the environments of a repository beside it go"):
-        beside.put({f"envs/{KEY}.tar.gz": (Linked(source), False)}, tmp_path / "o" / "envs")
-    assert not (tmp_path / "o").exists()
-
-
-@pytest.mark.parametrize(
-    ("harm", "said"),
-    [
-        ("nothing", None),
-        ("added", None),
-        ("missing", "lacks lib/numpy.py"),
-        ("other", "has another lib/numpy.py"),
-        ("longer", "has another lib/numpy.py"),
-        ("link", "lacks bin/python"),
-    ],
-)
-def test_an_unpacked_environment_is_compared_with_its_archive(
-    tmp_path: Path, harm: str, said: str | None
-) -> None:
-    source = packed(tmp_path / "a.tar.gz", **{"lib/numpy.py": b"version = 1"})
-    folder = tmp_path / "unpacked"
-    archive.unpack(source, folder, silent)
-    numpy = folder / "lib" / "numpy.py"
-    match harm:
-        case "added":
-            (folder / "lib" / "numpy.pyc").touch()
-        case "missing":
-            numpy.unlink()
-        case "other":
-            numpy.write_bytes(b"version = 2")
-        case "longer":
-            numpy.write_bytes(b"version = 11")
-        case "link":
-            (folder / "bin" / "python").unlink()
-    assert archive.difference(source, folder) == said
-    thorough = beside.missing(
-        {"unpacked": (Linked(source), True)}, tmp_path / "repository", thorough=True
-    )
-    assert bool(thorough) == (said is not None)
-
-
-def test_verify_reads_what_is_unpacked(tmp_path: Path) -> None:
-    """If the store has its archive still."""
-    store = Store(tmp_path / "cache")
-    source = packed(tmp_path / "a.tar.gz", marker=b"this one", **{"lib/numpy.py": b"version = 1"})
-    digest = hashlib.sha256(source.read_bytes()).hexdigest()
-    known = {
-        "name": "a", "python": "3.10", "sha256": digest, "size": source.stat().st_size,
-        "unpacked": 1, "marker": "marker", "marker_sha256": "0", "packages": {},
-    }  # fmt: skip
-    with store.work(KEY * 4) as work:
-        shutil.copy(source, work / "made.tar.gz")
-        store.publish(work / "made.tar.gz", known, KEY * 4)
-    own = repository(tmp_path / "repository", KEY)
-    path = own / "manifest.json"
-    manifest = json.loads(path.read_text())
-    marker = hashlib.sha256(b"this one").hexdigest()
-    manifest["environments"][0] |= {
-        "path": f"envs/{KEY}", "marker": "marker", "marker_sha256": marker,
-    }  # fmt: skip
-    path.write_text(json.dumps(manifest))
-    (tmp_path / "envs").mkdir()
-    archive.unpack(source, tmp_path / "envs" / KEY, silent)
-    (tmp_path / "envs" / KEY / "lib" / "numpy.py").unlink()
-    ((_, problem),) = placed.verify(own, store)
+def test_an_archive(archive: Path) -> None:
+    made, path = repository(archive, unpacked=False)
+    assert said(made) == (None, None)
+    data = archive.read_bytes()
+    projects.overwrite(path, data[:-1] + b"?")
+    assert f"{path} is another archive" in str(said(made))
+    ((_, problem),) = placed.verify(made)
     assert problem is not None
-    assert "lacks lib/numpy.py" in problem.message
+    assert problem.hint is not None
+    assert "env build" in problem.hint
+    path.unlink()
+    ((_, problem),) = placed.verify(made)
+    assert problem is not None
+    assert problem.hint == "compile the pipeline again"

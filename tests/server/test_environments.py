@@ -312,8 +312,8 @@ def test_pruned_beside(project: Project, tmp_path: Path) -> None:
     b = project.compile(second, one="b")["b"]
     envs = first.parent / "envs"
     (envs / "0123456789abcdef.tar.gz").write_bytes(b"of a repository that went")
-    (envs / "0123456789abcdef" / "bin").mkdir(parents=True)
-    (envs / "0123456789abcdef" / "bin" / "activate").touch()
+    (envs / "0123456789abcdef").mkdir()
+    (envs / "0123456789abcdef" / "ensemblegen-env.json").write_text("{}")
     kept = {f"{each.short}.tar.gz" for each in (a, b)}
     strange = {"0123456789abcdef", "0123456789abcdef.tar.gz"}
     for words in (["--dry-run"], []):

@@ -95,15 +95,22 @@ def compile(
     plan = fitted(plan, environments)
     target = output or pipeline.parent / "build" / "repository"
     made, archives = files(plan), beside.of(plan)
+    beside.require_apart(archives, target)
     looking = dry_run or check
     if looking:
         changes = compare(made, target, thorough=check)
-        placed = beside.missing(archives, target, thorough=check)
+        placed = beside.compare(archives, target, thorough=check)
     else:
+        if archives:
+            compare(made, target)  # a folder that is not ours is refused before any is placed
         # Archives first: a repository never stands there without them.
         placed = beside.put(archives, target)
         changes = write(made, target)
-    changes = replace(changes, added=(*changes.added, *(f"../{path}" for path in placed)))
+    changes = replace(
+        changes,
+        added=(*changes.added, *(f"../{path}" for path in placed.added)),
+        changed=(*changes.changed, *(f"../{path}" for path in placed.changed)),
+    )
     stale = _stale(pipeline, target) if check and changes else ()
     if format is Format.json:
         print_json(_json(plan, traffic, target, changes, stale))

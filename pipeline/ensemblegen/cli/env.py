@@ -230,27 +230,36 @@ def prune(
 
     With --repository: what no compiled repository in the same folder names any more.
     """
-    from ensemblegen.environments import placed
+    from ensemblegen.emit import unused
+
+    store = None if repository is not None else _store()
+    if repository is not None:
+        gone = unused.prune(repository, dry_run=dry_run)
+    else:
+        gone = _prune_store(_store(), older, dry_run=dry_run)
+    freed = sum(size for _, size in gone)
+    kept = store.packages() if store is not None else None
+    if format is Format.json:
+        shown = {} if kept is None else {"packages_bytes": kept}
+        names = [str(path) for path, _ in gone]
+        print_json({"ok": True, "removed": names, "bytes": freed, "dry_run": dry_run, **shown})
+        return
+    for path, _ in gone:
+        console().print(f"[red]-[/] {path}")
+    verbs = ("would go", "would free") if dry_run else ("removed", "freed")
+    console().print(f"{len(gone)} {verbs[0]}, {verbs[1]} {_bytes(freed)}")
+    if store is not None and kept:
+        console().print(f"{_bytes(kept)} of packages stay in {store.cache}, for the next builds")
+
+
+def _prune_store(store: Store, older: int, *, dry_run: bool) -> list[tuple[Path, int]]:
+    """Archives that were not used for `older` days, and what killed builds left."""
     from ensemblegen.environments.store import ages
 
-    store = _store()
-    if repository is not None:
-        gone = placed.prune(repository, dry_run=dry_run)
-        names, freed = [str(path) for path, _ in gone], sum(size for _, size in gone)
-    else:
-        old = [entry for entry in store.entries() if ages(entry) >= older]
-        for entry in old if not dry_run else ():
-            store.remove(entry)
-        left = store.left() if dry_run else store.sweep()
-        names = [str(each) for each in (*(entry.archive for entry in old), *left)]
-        freed = sum(entry.size for entry in old)
-    if format is Format.json:
-        print_json({"ok": True, "removed": names, "bytes": freed, "dry_run": dry_run})
-        return
-    for name in names:
-        console().print(f"[red]-[/] {name}")
-    verb = "would free" if dry_run else "freed"
-    console().print(f"{len(names)} archives, {verb} {_bytes(freed)}")
+    old = [entry for entry in store.entries() if ages(entry) >= older]
+    for entry in old if not dry_run else ():
+        store.remove(entry)
+    return [*((entry.archive, entry.size) for entry in old), *store.sweep(dry_run=dry_run)]
 
 
 def _verified(source: Path, chosen: meant.Chosen) -> Iterator[tuple[str, Problem | None]]:
@@ -260,7 +269,7 @@ def _verified(source: Path, chosen: meant.Chosen) -> Iterator[tuple[str, Problem
 
     meant.require(source)
     if (source / manifest.NAME).is_file():
-        yield from ((str(path), problem) for path, problem in placed.verify(source, _store()))
+        yield from ((str(path), problem) for path, problem in placed.verify(source))
     elif meant.is_archive(source):
         yield str(source), placed.verify_archive(source)
     else:

@@ -1,7 +1,8 @@
 """Put environments next to the repository: whole, under names that say what is in them.
 
 `envs/<key>.tar.gz` is never rewritten: another content has another name, so that a running server
-keeps what it loaded. What no repository names any more, `ensemblegen env prune` removes.
+keeps what it loaded; but for one that was damaged. An archive is read before it is placed the first
+time. What no repository names any more, `ensemblegen env prune` removes.
 """
 
 from __future__ import annotations
@@ -9,13 +10,12 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ensemblegen.content import Content, Linked, take
-from ensemblegen.emit.write import locked, remedy
-from ensemblegen.environments import archive, carried
+from ensemblegen.emit.write import Changes, locked, remedy
+from ensemblegen.environments import archive, carried, store, tree
 from ensemblegen.environments.faults import Fault
 from ensemblegen.environments.progress import Report, silent
 from ensemblegen.errors import InputError, MachineError, Problem
@@ -54,10 +54,7 @@ def _carried(plan: Plan) -> dict[str, tuple[Content, bool]]:
 
 
 def missing(beside: Beside, repository: Path, *, thorough: bool = False) -> tuple[str, ...]:
-    """The paths at which something is missing or is another archive.
-
-    `thorough` compares what is unpacked with its archive, too.
-    """
+    """The paths at which something is missing or was changed; `thorough` reads all of it."""
     folder = repository.resolve().parent
     return tuple(
         path
@@ -66,54 +63,96 @@ def missing(beside: Beside, repository: Path, *, thorough: bool = False) -> tupl
     )
 
 
-def put(beside: Beside, repository: Path, report: Report = silent) -> tuple[str, ...]:
-    """Place what is missing; returns its paths. MachineError where the disk refuses."""
+def require_apart(beside: Beside, repository: Path) -> None:
+    """InputError where the repository itself would lie in the way."""
+    for path in beside:
+        if path.split("/")[0] == repository.resolve().name:
+            message = f"{repository} cannot be the repository: {path} goes beside it"
+            hint = "choose another name with --output, such as repository"
+            raise InputError([Problem("E601", message, hint=hint)])
+
+
+def compare(beside: Beside, repository: Path, *, thorough: bool = False) -> Changes:
+    """What `put` would place, and what it would put in the place of something else."""
+    folder = repository.resolve().parent
+    wrong = missing(beside, repository, thorough=thorough)
+    return Changes(
+        added=tuple(each for each in wrong if not os.path.lexists(folder / each)),
+        changed=tuple(each for each in wrong if os.path.lexists(folder / each)),
+    )
+
+
+def put(beside: Beside, repository: Path, report: Report = silent) -> Changes:
+    """Place what is missing or damaged; returns what that was.
+
+    Raises InputError where the store's archive is damaged, MachineError where the disk refuses.
+    """
     if not beside:
-        return ()
-    if repository.name in {path.partition("/")[0] for path in beside}:
-        message = f"{repository} is where the environments of a repository beside it go"
-        raise InputError([Problem("E601", message, hint="choose another name with --output")])
+        return Changes()
     folder = repository.resolve().parent
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with locked(folder):
-            new = missing(beside, repository)
-            for path in new:
+        changes = compare(beside, repository)
+        with _made([folder, *((folder / path).parent for path in beside)]), locked(folder):
+            for path in (*changes.added, *changes.changed):
                 _place(folder / path, *beside[path], report)
-            return new
     except OSError as error:
         message = f"cannot write {error.filename or folder}: {error.strerror or error}"
         raise MachineError(message, remedy(error)) from error
     except Fault as fault:
         raise MachineError(f"cannot unpack an environment: {fault.text}", fault.hint) from fault
+    return changes
 
 
 def _is_there(place: Path, content: Content, *, unpacked: bool, thorough: bool) -> bool:
-    assert isinstance(content, Linked)  # noqa: S101 - archives are never in memory
     if unpacked:
-        there = (place / "bin" / "activate").is_file()
-        return there and not (thorough and archive.difference(content.path, place))
+        return tree.fault(place, thorough=thorough) is None
+    assert isinstance(content, Linked)  # noqa: S101 - archives are never in memory
     try:
-        status, wanted = place.stat(), content.path.stat()
-    except FileNotFoundError:
+        if not thorough and store.is_untouched(place, content.size):
+            return True
+        return Linked(place).size == content.size and Linked(place).sha256 == content.sha256
+    except (FileNotFoundError, IsADirectoryError):
         return False
-    if not stat.S_ISREG(status.st_mode) or status.st_size != wanted.st_size:
-        return False
-    # Where the file system gives second names there is nothing to read.
-    return os.path.samestat(status, wanted) or Linked(place).sha256 == content.sha256
 
 
 def _place(place: Path, content: Content, unpacked: bool, report: Report) -> None:
     assert isinstance(content, Linked)  # noqa: S101 - archives are never in memory
-    place.parent.mkdir(exist_ok=True)
+    _require_whole(content)
     with _scratch(place) as made:
         if unpacked:
             archive.unpack(content.path, made, report)
+            tree.write(made)
             if place.exists():  # half of one, by another hand than ours
                 place.rename(made.with_name("before"))
         else:
             take(content, made)
+            if content.known is not None:  # the store's, not an author's
+                store.seal(made)
         os.rename(made, place)  # noqa: PTH104 - onto a file, too
+
+
+@contextlib.contextmanager
+def _made(folders: Sequence[Path]) -> Iterator[None]:
+    """The folders, made if they were not there; gone again if this fails and they are empty."""
+    above = {each for folder in folders for each in (folder, *folder.parents)}
+    new = sorted(each for each in above if not each.exists())
+    try:
+        for each in folders:
+            each.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        for each in reversed(new):
+            with contextlib.suppress(OSError):
+                each.rmdir()
+        raise
+
+
+def _require_whole(content: Linked) -> None:
+    """What the store keeps may have rotted; nothing is placed that was not read to its end."""
+    if content.known is not None and Linked(content.path).sha256 != content.known:
+        message = f"{content.path} is damaged: its bytes are not those that were built"
+        hint = "run `ensemblegen env verify PIPELINE`, which removes it, and `env build PIPELINE`"
+        raise InputError([Problem("E531", message, hint=hint)])
 
 
 @contextlib.contextmanager

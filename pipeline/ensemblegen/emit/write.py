@@ -79,7 +79,7 @@ def write(files: Mapping[str, Content], repository: Path) -> Changes:
                 _replace(files, target, set(changes.unchanged))
             return changes
     except OSError as error:
-        message = f"cannot write {repository}: {error.strerror or error}"
+        message = f"cannot write {error.filename or repository}: {error.strerror or error}"
         raise MachineError(message, remedy(error)) from error
 
 
@@ -127,6 +127,7 @@ class _Comparer:
         self._repository = str(repository)
         self._old = old
         self._thorough = thorough
+        self._written = (repository / NAME).stat().st_mtime_ns if old else 0
         self._read: dict[int, bytes] = {}
 
     def is_same(self, path: str, content: Content) -> bool:
@@ -142,8 +143,9 @@ class _Comparer:
         return self._read[status.st_ino] == content
 
     def _is_artifact(self, path: str, content: Linked, status: os.stat_result) -> bool:
-        """By what the manifest says of it; when thorough, by what it holds."""
-        if self._thorough and not os.path.samestat(status, content.path.stat()):
+        """By what the manifest says of it; by what it holds, when thorough or changed later."""
+        suspect = self._thorough or status.st_mtime_ns > self._written
+        if suspect and not os.path.samestat(status, content.path.stat()):
             return Linked(Path(self._repository, path)).sha256 == content.sha256
         known = self._old.files.get(path) if self._old else None
         return known is not None and known.sha256 == content.sha256

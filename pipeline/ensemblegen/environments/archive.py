@@ -9,11 +9,11 @@ from pathlib import Path
 from ensemblegen.environments import entries
 from ensemblegen.environments.entries import Entry
 from ensemblegen.environments.faults import Fault
-from ensemblegen.environments.progress import Event, Phase, Report, silent
+from ensemblegen.environments.progress import Event, Phase, Report
 from ensemblegen.environments.survey import MARKER, Contents, Survey
 from ensemblegen.environments.tarball import refusals
 
-__all__ = ["MARKER", "Contents", "difference", "examine", "unpack"]
+__all__ = ["MARKER", "Contents", "examine", "unpack"]
 
 _CHUNK = 1 << 20
 _STEP = 1 << 22  # bytes between two reports
@@ -52,35 +52,6 @@ def unpack(archive: Path, folder: Path, report: Report) -> None:
             _parent(folder / name)
             (folder / name).unlink(missing_ok=True)
             (folder / name).symlink_to(target)
-
-
-def difference(archive: Path, folder: Path) -> str | None:
-    """How `folder` is not what `unpack` made of `archive`, in words; None if it is.
-
-    Files that were added are no difference: Python writes `.pyc`. Raises Fault as `unpack`.
-    """
-    links: dict[str, str] = {}
-    for entry in _archive(archive, "verify", silent):
-        name = os.path.normpath(entry.name)
-        place = folder / name
-        if entry.kind == "link":
-            links[name] = entry.target
-        elif entry.kind == "folder":
-            links.pop(name, None)
-            if not place.is_dir():
-                return f"lacks {name}"
-        elif not place.is_file():
-            return f"lacks {name}"
-        elif entry.kind == "file" and not _holds(place, entry):
-            return f"has another {name}"
-    return next((f"lacks {each}" for each in links if not (folder / each).is_symlink()), None)
-
-
-def _holds(place: Path, entry: Entry) -> bool:
-    if place.stat().st_size != entry.size:
-        return False
-    with place.open("rb") as file:
-        return all(file.read(len(chunk)) == chunk for chunk in entry.chunks())
 
 
 def _write(entry: Entry, survey: Survey, folder: Path) -> None:

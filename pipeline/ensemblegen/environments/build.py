@@ -62,6 +62,7 @@ def lock(declared: Declared, target: Target, store: Store, options: Options) -> 
         return Locked(None, new=False)
     if options.locked:
         raise InputError([_not_locked(declared, wanted.word, found)])
+    store.require()  # before a lock is written that nothing can be built by
     task = Task(declared, wanted, store.cache, options.report, options.offline)
     with told(declared, wanted.word):
         made = BUILDERS[declared.builder].lock(task)
