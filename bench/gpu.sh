@@ -25,9 +25,12 @@ if [ -n "$driver" ]; then
 fi
 
 python="${ENSEMBLEGEN_GPU_PYTHON:-python3}"
-export MAKER_PYTHON="${MAKER_PYTHON:-$python}"   # makes the TorchScript file: the one with transformers
+# Makes the TorchScript file: the one with transformers.
+export MAKER_PYTHON="${MAKER_PYTHON:-$python}"
 export PYTHONPATH="$PWD/pipeline${PYTHONPATH:+:$PYTHONPATH}"
-if ! "$python" -c 'import pytriton, treelite, torch, numpy; assert numpy.__version__ < "2"' 2>/dev/null; then
+ready='import importlib.util, treelite, torch, numpy
+assert importlib.util.find_spec("pytriton") and numpy.__version__ < "2"'
+if ! "$python" -c "$ready" 2>/dev/null; then
   export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$home/python/lib"
   python="$("$python" bench/gpu/place.py --pieces "${WHEELS:-.wheels}" --home "$home" 2> >(tee -a "$OUT/log.txt" >&2))"
   status=$?

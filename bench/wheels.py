@@ -1,4 +1,4 @@
-"""What a GPU machine without a network lacks for the embedded Triton, in pieces that can be carried.
+"""What a GPU machine without a network lacks for the embedded Triton, in pieces to carry.
 
     python bench/wheels.py [--python PREFIX] [--output .wheels] [--piece-mib 58]
 
@@ -6,9 +6,9 @@ Run where there is a network. Makes two archives of installed packages for CPyth
 x86-64, cuts each into pieces of at most 58 MiB (a call of the device tool carries 64), and writes
 `manifest.json` with the sha256 of every piece and archive:
 
-    base   Triton (nvidia-pytriton: server, Python backend, its 3.12 stub), numpy 1.26, treelite, the
-           client and ensemblegen's own dependencies; and a CPython 3.12 with a shared libpython,
-           which the stub links against and Debian's python3 is built without
+    base   Triton (nvidia-pytriton: server, Python backend, its 3.12 stub), numpy 1.26, treelite,
+           the client and ensemblegen's own dependencies; and a CPython 3.12 with a shared
+           libpython, which the stub links against and Debian's python3 is built without
     cupy   CuPy 13.6 for CUDA 13: CuPy 14 needs numpy 2, which the stub of Triton 24.10 misreads
 
 torch and transformers are the machine's own (bench/gpu/place.py lets our interpreter see them). On
@@ -28,6 +28,7 @@ import tarfile
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 PYTHON = "3.12"
 PLATFORMS = ("2_35", "2_34", "2_31", "2_28", "2_27", "2_24", "2_17")
@@ -41,6 +42,7 @@ ARCHIVES = {
         "iniconfig==2.3.1",
         "markdown-it-py==4.3.0",
         "mdurl==0.1.2",
+        "ml-dtypes==0.5.4",
         "numpy==1.26.4",
         "nvidia-pytriton==0.7.0",
         "packaging==26.3",
@@ -65,7 +67,7 @@ ARCHIVES = {
     ),
     "cupy": ("cupy-cuda13x==13.6.0", "fastrlock==0.8.4"),
 }
-"""Exact versions, each with all it needs but for what the machine has; installed without resolving."""
+"""Exact versions with all that they need but for what the machine has; nothing is resolved."""
 
 _UNUSED = (
     "**/__pycache__",
@@ -78,7 +80,15 @@ _UNUSED = (
     "pytriton/tritonserver/python_backend_stubs/3.1[013]",
     "nvidia_pytriton.libs/libpython3-*.13.so.1.0",
 )
-_PYTHON_UNUSED = ("test", "idlelib", "tkinter", "ensurepip", "lib2to3", "site-packages", "turtledemo")
+_PYTHON_UNUSED = (
+    "test",
+    "idlelib",
+    "tkinter",
+    "ensurepip",
+    "lib2to3",
+    "site-packages",
+    "turtledemo",
+)
 
 
 def main() -> None:
@@ -95,7 +105,7 @@ def main() -> None:
     options.output.mkdir(parents=True, exist_ok=True)
     for old in options.output.glob("*.[0-9][0-9]"):
         old.unlink()
-    archives = {}
+    archives: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as name:
         for archive, requirements in ARCHIVES.items():
             folder = Path(name) / archive
@@ -113,7 +123,7 @@ def main() -> None:
             }
     manifest = {"python": PYTHON, "archives": archives}
     (options.output / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
-    print("\n".join(calls(options.output, manifest)))
+    print("\n".join(calls(options.output, archives)))
 
 
 def install(requirements: tuple[str, ...], folder: Path) -> None:
@@ -169,17 +179,15 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def calls(folder: Path, manifest: dict[str, object]) -> Iterator[str]:
+def calls(folder: Path, archives: dict[str, Any]) -> Iterator[str]:
     """What to carry in which call: one piece and the manifest each."""
-    archives = manifest["archives"]
-    assert isinstance(archives, dict)  # noqa: S101 - as main made it
     names = [str(each["name"]) for one in archives.values() for each in one["pieces"]]
     total = sum(one["bytes"] for one in archives.values())
-    yield f"{len(names)} pieces, {total / (1 << 20):.0f} MiB in all: {len(names)} calls of the device tool"
-    yield f"keep {folder}/ out of git (echo '/{folder.name}/' >> .git/info/exclude); then, a call each:"
+    yield f"{len(names)} pieces, {total / (1 << 20):.0f} MiB: {len(names)} calls of the device tool"
+    yield f"keep them out of git (echo '/{folder.name}/' >> .git/info/exclude); then, a call each:"
     for name in names:
         yield f"  carry {folder}/manifest.json {folder}/{name}   command: bash bench/gpu.sh"
-    yield "the last of them has everything, and goes on to measure; later calls carry nothing"
+    yield "the call that completes `base` goes on to measure; later calls carry nothing"
 
 
 if __name__ == "__main__":

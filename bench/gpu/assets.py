@@ -1,4 +1,4 @@
-"""What the readability ensemble needs, made on the machine: nothing is trained, all has its size."""
+"""What the readability ensemble needs, made on the machine: untrained, of the real size."""
 
 from __future__ import annotations
 
@@ -70,9 +70,7 @@ def _forest(path: Path, depth: int) -> None:
         threshold_type="float64",
         leaf_output_type="float64",
         metadata=metadata,
-        tree_annotation=TreeAnnotation(
-            num_tree=TREES, target_id=[0] * TREES, class_id=[0] * TREES
-        ),
+        tree_annotation=TreeAnnotation(num_tree=TREES, target_id=[0] * TREES, class_id=[0] * TREES),
         postprocessor=PostProcessorFunc(name="identity"),
         base_scores=[0.0],
     )

@@ -43,7 +43,7 @@ def make(size: Size, dtype: str, output: Path) -> None:
 
     from ensembles.readability.encoder import Regressor
 
-    class Narrow(torch.nn.Module):
+    class Narrow(torch.nn.Module):  # type: ignore[misc]
         """Float32 outside, whatever is inside: the interface of the pipeline stays the same."""
 
         def __init__(self, inner: torch.nn.Module) -> None:

@@ -134,9 +134,11 @@ def can_fuse() -> bool:
 def served(repository: Path, *extra: str, log: Path | None = None) -> Iterator[Session]:
     """A session with a server on `repository`, over gRPC; its whole log goes to `log`."""
     options = Options(extra=extra, log_file=log)
-    with Server.start(repository, options) as server:
-        with Session(server.grpc, Protocol.grpc) as session:
-            yield session
+    with (
+        Server.start(repository, options) as server,
+        Session(server.grpc, Protocol.grpc) as session,
+    ):
+        yield session
 
 
 def trace(session: Session, repository: Path, x: npt.NDArray[Any]) -> Trace:
@@ -160,5 +162,7 @@ def allocations(log: Path) -> list[Allocation]:
     """Of tensors between members, in the order of the log; it needs `--log-verbose=1`."""
     found = map(_ALLOCATION.search, log.read_text("utf-8", "replace").splitlines())
     return [
-        Allocation(match["name"], int(match["size"]), int(match["type"])) for match in found if match
+        Allocation(match["name"], int(match["size"]), int(match["type"]))
+        for match in found
+        if match
     ]

@@ -30,7 +30,8 @@ def seconds(torch: Any, device: str, call: Callable[[], Any], runs: int) -> floa
         pair[1].record()
         pairs.append(pair)
     torch.cuda.synchronize()
-    return statistics.median(first.elapsed_time(last) for first, last in pairs) / 1e3
+    times = [float(first.elapsed_time(last)) / 1e3 for first, last in pairs]
+    return statistics.median(times)
 
 
 def peaks(device: str, *, small: bool) -> dict[str, float]:
@@ -40,7 +41,9 @@ def peaks(device: str, *, small: bool) -> dict[str, float]:
     side, runs = (256, 3) if small else (8192, 10)
     found = {}
     for name, dtype in DTYPES.items():
-        left, right = (torch.randn(side, side, device=device).to(getattr(torch, dtype)) for _ in "ab")
+        left, right = (
+            torch.randn(side, side, device=device).to(getattr(torch, dtype)) for _ in "ab"
+        )
         took = seconds(torch, device, lambda a=left, b=right: a @ b, runs)  # type: ignore[misc]
         found[f"{name}_tflops"] = 2.0 * side**3 / took / 1e12
     source = torch.randn((1 << 20) if small else (1 << 30), device=device)

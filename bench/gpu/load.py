@@ -1,4 +1,4 @@
-"""Load on a served ensemble, with tritonclient and nothing between; and the server's own account."""
+"""Load on a served ensemble, with tritonclient alone; and the server's own account of it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import tritonclient.grpc as grpc
+from tritonclient import grpc
 
 INPUT, OUTPUT = "excerpt", "SCORE"
 PHASES = ("queue", "compute_input", "compute_infer", "compute_output")
@@ -55,7 +55,7 @@ class Target:
 
     def latency(self, request: list[Any], runs: int, limit: float) -> dict[str, float]:
         """Milliseconds of one request at a time: median, p95 and least of at most `runs`."""
-        end, times = time.monotonic() + limit, []
+        end, times = time.monotonic() + limit, list[float]()
         while len(times) < runs and (len(times) < 3 or time.monotonic() < end):
             times.append(self.seconds(request) * 1e3)
         times.sort()

@@ -57,7 +57,7 @@ def about(run: Run) -> dict[str, Any]:
 
 
 def residency(run: Run) -> dict[str, Any]:
-    """A chain of three steps in each array library: where its tensors lay, by everyone's account."""
+    """A chain of three steps in each array library: where its tensors lay, by every account."""
     found: dict[str, Any] = {}
     for arrays in ("torch", "cupy") if run.gpu else ("torch",):
         try:
@@ -131,15 +131,17 @@ def _chain(run: Run, arrays: str) -> dict[str, Any]:
     right = bool(np.allclose(found.y, ((x * 2 + 1) * 2 + 1) * 2 + 1, rtol=1e-6))
     return {
         "verdict": (
-            f"{n_gpu} of {len(between)} tensors between steps allocated on the GPU; last one on the "
-            f"host by is_cpu: {found.on_host}; copies made by the receiving steps: {n_own}; "
+            f"{n_gpu} of {len(between)} tensors between steps allocated on the GPU; last one on "
+            f"the host by is_cpu: {found.on_host}; copies made by the receiving steps: {n_own}; "
             f"results right: {right}"
         ),
         "steps": found.where,
         "on_host": found.on_host,
         "right": right,
         "allocations": [asdict(each) for each in between],
-        "fallbacks": [line for line in log.read_text("utf-8").splitlines() if "falling back" in line],
+        "fallbacks": [
+            line for line in log.read_text("utf-8").splitlines() if "falling back" in line
+        ],
     }
 
 

@@ -26,10 +26,11 @@ from typing import Any
 
 INCOMPLETE = 4
 _PROBE = """
-import ctypes, ssl, numpy, torch, treelite, tritonclient.grpc, pydantic, pytriton
+import ctypes, ssl, numpy, torch, treelite, tokenizers, tritonclient.grpc, pydantic
 assert numpy.__version__.startswith("1.26"), numpy.__file__
 torch.from_numpy(numpy.ones(2)).numpy()
-from ensemblegen.engine import machine
+from ensemblegen.engine import locate, machine
+locate.find(locate.Choice.embedded, None, locate.EMBEDDED_RELEASE)
 assert machine.libpython(), "no shared libpython"
 """
 
@@ -64,7 +65,10 @@ def keep(pieces: Path, home: Path) -> dict[str, Any] | None:
         if not target.exists() or target.stat().st_size != source.stat().st_size:
             shutil.copy2(source, target)
     file = home / "manifest.json"
-    return json.loads(file.read_text("utf-8")) if file.is_file() else None
+    manifest: dict[str, Any] | None = None
+    if file.is_file():
+        manifest = json.loads(file.read_text("utf-8"))
+    return manifest
 
 
 def unpack(home: Path, name: str, archive: dict[str, Any]) -> list[str]:
@@ -90,7 +94,7 @@ def _whole(home: Path, piece: dict[str, Any]) -> bool:
     file = home / piece["name"]
     if not file.is_file() or file.stat().st_size != piece["bytes"]:
         return False
-    return hashlib.sha256(file.read_bytes()).hexdigest() == piece["sha256"]
+    return hashlib.sha256(file.read_bytes()).hexdigest() == str(piece["sha256"])
 
 
 def interpreter(home: Path) -> Path | None:

@@ -62,7 +62,7 @@ def measure(folder: Path, dtype: str, plan: Plan, end: float) -> dict[str, Any]:
             found["placements"][placement] = {"error": "not measured: out of time"}
             continue
         found["placements"][placement] = _tried(
-            lambda name=placement: _served(folder, bert, name, plan, end)  # type: ignore[misc]
+            lambda name=placement: _served(folder, bert, name, plan, end)
         )
     return found
 
@@ -82,7 +82,9 @@ def _served(folder: Path, bert: Path, placement: str, plan: Plan, end: float) ->
             target.close()
         return {
             "seconds_to_ready": server.seconds,
-            "backends": {each.name: "NVIDIA" if each.native else "stand-in" for each in server.backends},
+            "backends": {
+                each.name: "NVIDIA" if each.native else "stand-in" for each in server.backends
+            },
             "lengths": lengths,
         }
 

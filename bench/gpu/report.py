@@ -20,21 +20,32 @@ PUBLISHED = {
 }
 """Milliseconds of one request and items a second: NVIDIA's article on this pipeline, an A100."""
 
+_COLUMNS = (
+    "placement",
+    "tokens",
+    "latency at 1, ms",
+    "best items/s (batch)",
+    "of the chip's limit",
+    "published, A100",
+)
 DTYPES = ("bf16", "fp16", "fp32")
+_DIRECT = "BERT alone, called directly"
 NOT_RUN = (
     "**This has not run on a GPU.** It is the dry run on a CPU: the code path is the same, with a "
     "tiny model and every placement on the CPU. No number here says anything of a GPU."
 )
 STAND_INS = (
-    "The backends of BERT and of the forest are ensemblegen's stand-ins (TorchScript and tree walks "
-    "on torch, in Triton's Python backend), not NVIDIA's C++ backends. BERT has random weights; the "
-    "forest is 100 complete trees of random splits."
+    "The backends of BERT and of the forest are ensemblegen's stand-ins (TorchScript and tree "
+    "walks on torch, in Triton's Python backend), not NVIDIA's C++ backends. BERT has random "
+    "weights; the forest is 100 complete trees of random splits."
 )
 
 
 def load(folder: Path) -> dict[str, Any]:
     """The parts by name."""
-    return {path.stem: json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("*.json"))}
+    return {
+        path.stem: json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("*.json"))
+    }
 
 
 def table(parts: dict[str, Any]) -> str:
@@ -85,8 +96,8 @@ def _readability(parts: dict[str, Any]) -> Iterator[str]:
             yield ""
             continue
         peak = parts.get("machine", {}).get("peaks", {}).get(f"{dtype}_tflops")
-        yield "| placement | tokens | latency at 1, ms | best items/s (batch) | of the chip's limit | published, A100 |"
-        yield "|---|---|---|---|---|---|"
+        yield f"| {' | '.join(_COLUMNS)} |"
+        yield "|---" * len(_COLUMNS) + "|"
         yield from _direct(found, peak)
         for placement in PUBLISHED:
             yield from _placement(placement, found, peak)
@@ -97,15 +108,14 @@ def _readability(parts: dict[str, Any]) -> Iterator[str]:
 def _direct(found: dict[str, Any], peak: float | None) -> Iterator[str]:
     rows = found.get("direct")
     if not isinstance(rows, list):
-        yield f"| BERT alone, called directly | | {rows.get('error') if rows else ''} | | | |"
+        yield f"| {_DIRECT} | | {rows.get('error') if rows else ''} | | | |"
         return
     for tokens in found["plan"]["lengths"]:
         here = [row for row in rows if row["tokens"] == tokens]
         best = max(here, key=lambda row: float(row["per_second"]))
-        yield (
-            f"| BERT alone, called directly | {tokens} | {here[0]['ms']:.1f} "
-            f"| {best['per_second']:,.0f} ({best['batch']:.0f}) | {_share(best['tflops'], peak)} | |"
-        )
+        fastest = f"{best['per_second']:,.0f} ({best['batch']:.0f})"
+        share = _share(best["tflops"], peak)
+        yield f"| {_DIRECT} | {tokens} | {here[0]['ms']:.1f} | {fastest} | {share} | |"
 
 
 def _placement(name: str, found: dict[str, Any], peak: float | None) -> Iterator[str]:
@@ -125,8 +135,8 @@ def _placement(name: str, found: dict[str, Any], peak: float | None) -> Iterator
             gflop = found["gflop_a_sequence"][str(each["tokens"])]
             share = _share(best["per_second"] * gflop / 1e3, peak)
         yield (
-            f"| {name} | {each['tokens']} | {each['latency']['median_ms']:.1f} | {fastest} | {share} "
-            f"| {ms} ms, {rate:,}/s |"
+            f"| {name} | {each['tokens']} | {each['latency']['median_ms']:.1f} "
+            f"| {fastest} | {share} | {ms} ms, {rate:,}/s |"
         )
 
 
@@ -136,6 +146,8 @@ def _share(tflops: float, peak: float | None) -> str:
 
 def _where(found: dict[str, Any]) -> Iterator[str]:
     """Milliseconds of each model per execution, at batch 1 of the longest texts."""
+    yield "Where the time goes, in + compute + out of each model:"
+    yield ""
     for placement, served in found["placements"].items():
         lengths = [each for each in served.get("lengths", ()) if "where_at_one" in each]
         if not lengths:
@@ -148,7 +160,8 @@ def _where(found: dict[str, Any]) -> Iterator[str]:
             if times["compute_infer"]
         ]
         if parts:
-            yield f"- {placement}, one request of {lengths[-1]['tokens']} tokens, ms in + compute + out: {'; '.join(parts)}"
+            tokens = lengths[-1]["tokens"]
+            yield f"- {placement}, one request of {tokens} tokens, ms: {'; '.join(parts)}"
     yield ""
 
 

@@ -7,10 +7,11 @@ A GPU: what it asserts there follows from Triton's sources (python_backend and c
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from bench.gpu import chains
@@ -21,7 +22,7 @@ X = np.random.default_rng(0).normal(size=(4, 4096)).astype(np.float32)
 POOL = "--cuda-memory-pool-byte-size=0:"
 
 
-def expected(length: int) -> np.ndarray:
+def expected(length: int) -> npt.NDArray[Any]:
     y = X
     for _ in range(length):
         y = y * 2 + 1
@@ -36,7 +37,7 @@ def traced(folder: Path, chain: Chain, device: str, *extra: str) -> Trace:
 
 
 @pytest.fixture(params=["torch", "cupy"])
-def arrays(request: pytest.FixtureRequest, device: str) -> Iterator[str]:
+def arrays(request: pytest.FixtureRequest, device: str) -> str:
     name = str(request.param)
     if name == "cupy" and device == "cpu":
         pytest.skip("arrays: cupy has no CPU side")
@@ -81,15 +82,15 @@ def test_fused_and_unfused_answer_the_same(device: str, tmp_path: Path) -> None:
         repository = chains.compiled(pipeline, device, *flags)
         with chains.served(repository) as session:
             answers.append(chains.trace(session, repository, X).y)
-    np.testing.assert_array_equal(*answers)
+    np.testing.assert_array_equal(answers[0], answers[1])
 
 
 @pytest.mark.gpu
 @no_gpu
 @no_triton
 def test_the_cpu_and_the_gpu_answer_the_same(tmp_path: Path) -> None:
-    answers = [traced(tmp_path / device, Chain(), device).y for device in ("cpu", "gpu")]
-    np.testing.assert_allclose(*answers, rtol=1e-6)
+    on_cpu, on_gpu = (traced(tmp_path / one, Chain(), one).y for one in ("cpu", "gpu"))
+    np.testing.assert_allclose(on_gpu, on_cpu, rtol=1e-6)
 
 
 @pytest.mark.gpu

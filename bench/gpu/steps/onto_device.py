@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from .step import Preprocess as OnHost
+from .step import Preprocess as OnHost  # type: ignore[import-not-found]
 
 
 class Preprocess:

@@ -202,7 +202,7 @@ def _on_device(model: Any, args: dict[str, str]) -> Any:
         import torch
     except ImportError:
         return None
-    from on_device import Forest, understood
+    from on_device import Forest, understood  # type: ignore[import-not-found]
 
     device = torch.device("cuda", int(args["model_instance_device_id"]))
     torch.cuda.set_device(device)
