@@ -25,6 +25,12 @@ if [ -n "$driver" ]; then
 fi
 
 python="${ENSEMBLEGEN_GPU_PYTHON:-python3}"
+
+# CuPy looks for CUDA's libraries there, which torch's own wheels have brought.
+cuda="$("$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))' 2>/dev/null)/nvidia/cu13/lib"
+if [ -d "$cuda" ]; then export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$cuda"; fi
+if [ -d /usr/local/cuda ]; then export CUDA_PATH="${CUDA_PATH:-/usr/local/cuda}"; fi
+
 # Makes the TorchScript file: the one with transformers.
 export MAKER_PYTHON="${MAKER_PYTHON:-$python}"
 export PYTHONPATH="$PWD/pipeline${PYTHONPATH:+:$PYTHONPATH}"

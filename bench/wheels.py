@@ -1,9 +1,9 @@
 """What a GPU machine without a network lacks for the embedded Triton, in pieces to carry.
 
-    python bench/wheels.py [--python PREFIX] [--output .wheels] [--piece-mib 58]
+    python bench/wheels.py [--python PREFIX] [--output .wheels] [--piece-mib 56]
 
 Run where there is a network. Makes two archives of installed packages for CPython 3.12 on Linux
-x86-64, cuts each into pieces of at most 58 MiB (a call of the device tool carries 64), and writes
+x86-64, cuts each into pieces of at most 56 MiB (a call of the device tool carries 64, this checkout among them), and writes
 `manifest.json` with the sha256 of every piece and archive:
 
     base   Triton (nvidia-pytriton: server, Python backend, its 3.12 stub), numpy 1.26, treelite,
@@ -94,7 +94,7 @@ _PYTHON_UNUSED = (
 def main() -> None:
     parser = argparse.ArgumentParser(description="Packages for a GPU machine without a network.")
     parser.add_argument("--output", type=Path, default=Path(".wheels"))
-    parser.add_argument("--piece-mib", type=int, default=58)
+    parser.add_argument("--piece-mib", type=int, default=56)
     parser.add_argument(
         "--python",
         type=Path,
@@ -186,7 +186,7 @@ def calls(folder: Path, archives: dict[str, Any]) -> Iterator[str]:
     yield f"{len(names)} pieces, {total / (1 << 20):.0f} MiB: {len(names)} calls of the device tool"
     yield f"keep them out of git (echo '/{folder.name}/' >> .git/info/exclude); then, a call each:"
     for name in names:
-        yield f"  carry {folder}/manifest.json {folder}/{name}   command: bash bench/gpu.sh"
+        yield f"  carry {folder.name}/manifest.json {folder.name}/{name}: bash bench/gpu.sh"
     yield "the call that completes `base` goes on to measure; later calls carry nothing"
 
 

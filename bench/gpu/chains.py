@@ -28,6 +28,9 @@ WHERE = ("x_type", "y_type", "x_own", "x_address", "y_address")
 HOST, DEVICE = 1, 2
 """The driver's memory types, CU_MEMORYTYPE_*."""
 
+QUIET = ("--allow-gpu-metrics=false",)
+"""DCGM is one more thing that may not start, and takes a little of the GPU where it does."""
+
 _ALLOCATION = re.compile(
     r"Internal response allocation: (?P<name>[^,]+), size (?P<size>\d+), addr (?P<addr>\w+), "
     r"memory type (?P<type>\d+), type id (?P<id>-?\d+)"
@@ -133,7 +136,7 @@ def can_fuse() -> bool:
 @contextmanager
 def served(repository: Path, *extra: str, log: Path | None = None) -> Iterator[Session]:
     """A session with a server on `repository`, over gRPC; its whole log goes to `log`."""
-    options = Options(extra=extra, log_file=log)
+    options = Options(extra=(*QUIET, *extra), log_file=log)
     with (
         Server.start(repository, options) as server,
         Session(server.grpc, Protocol.grpc) as session,

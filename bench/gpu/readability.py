@@ -9,6 +9,7 @@ from typing import Any
 
 from bench.gpu import assets, limits, placements
 from bench.gpu.bert import SIZES
+from bench.gpu.chains import QUIET
 from bench.gpu.load import Target, spent
 from ensemblegen.engine.server import Options, Server
 
@@ -71,7 +72,7 @@ def _served(folder: Path, bert: Path, placement: str, plan: Plan, end: float) ->
     repository = placements.write(folder, bert, placement, gpu=plan.gpu)
     log = folder / f"{repository.name}.log"
     lengths: list[dict[str, Any]] = []
-    with Server.start(repository, Options(log_file=log, timeout=120)) as server:
+    with Server.start(repository, Options(log_file=log, timeout=120, extra=QUIET)) as server:
         target = Target(server.grpc, placements.NAME)
         try:
             for tokens in plan.lengths:

@@ -29,7 +29,7 @@ _COLUMNS = (
     "published, A100",
 )
 DTYPES = ("bf16", "fp16", "fp32")
-_DIRECT = "BERT alone, called directly"
+DIRECT = "BERT alone, called directly"
 NOT_RUN = (
     "**This has not run on a GPU.** It is the dry run on a CPU: the code path is the same, with a "
     "tiny model and every placement on the CPU. No number here says anything of a GPU."
@@ -57,7 +57,7 @@ def _head(parts: dict[str, Any]) -> Iterator[str]:
     machine = parts.get("machine", {})
     yield f"# Readability on a GPU, {machine.get('date', 'date unknown')}"
     yield ""
-    if machine.get("device") != "gpu":
+    if not _on_gpu(parts):
         yield NOT_RUN
         yield ""
     for name in ("gpu", "cpu", "python", "torch", "numpy", "triton", "command"):
@@ -67,6 +67,10 @@ def _head(parts: dict[str, Any]) -> Iterator[str]:
         yield f"- {name}: {value:,.3g}" if isinstance(value, float) else f"- {name}: {value}"
     yield f"- {STAND_INS}"
     yield ""
+
+
+def _on_gpu(parts: dict[str, Any]) -> bool:
+    return bool(parts.get("machine", {}).get("device") == "gpu")
 
 
 def _residency(parts: dict[str, Any]) -> Iterator[str]:
@@ -99,8 +103,9 @@ def _readability(parts: dict[str, Any]) -> Iterator[str]:
         yield f"| {' | '.join(_COLUMNS)} |"
         yield "|---" * len(_COLUMNS) + "|"
         yield from _direct(found, peak)
-        for placement in PUBLISHED:
-            yield from _placement(placement, found, peak)
+        for placement, (ms, rate) in PUBLISHED.items():
+            beside = f"{ms} ms, {rate:,}/s" if _on_gpu(parts) else "a dry run"
+            yield from _placement(placement, found, peak, beside)
         yield ""
         yield from _where(found)
 
@@ -108,22 +113,23 @@ def _readability(parts: dict[str, Any]) -> Iterator[str]:
 def _direct(found: dict[str, Any], peak: float | None) -> Iterator[str]:
     rows = found.get("direct")
     if not isinstance(rows, list):
-        yield f"| {_DIRECT} | | {rows.get('error') if rows else ''} | | | |"
+        yield f"| {DIRECT} | | {rows.get('error') if rows else ''} | | | |"
         return
     for tokens in found["plan"]["lengths"]:
         here = [row for row in rows if row["tokens"] == tokens]
         best = max(here, key=lambda row: float(row["per_second"]))
         fastest = f"{best['per_second']:,.0f} ({best['batch']:.0f})"
         share = _share(best["tflops"], peak)
-        yield f"| {_DIRECT} | {tokens} | {here[0]['ms']:.1f} | {fastest} | {share} | |"
+        yield f"| {DIRECT} | {tokens} | {here[0]['ms']:.1f} | {fastest} | {share} | |"
 
 
-def _placement(name: str, found: dict[str, Any], peak: float | None) -> Iterator[str]:
+def _placement(
+    name: str, found: dict[str, Any], peak: float | None, published: str
+) -> Iterator[str]:
     served = found["placements"].get(name, {"error": "not measured"})
     if "error" in served:
         yield f"| {name} | | {served['error']} | | | |"
         return
-    ms, rate = PUBLISHED[name]
     for each in served["lengths"]:
         if "error" in each:
             yield f"| {name} | | {each['error']} | | | |"
@@ -136,7 +142,7 @@ def _placement(name: str, found: dict[str, Any], peak: float | None) -> Iterator
             share = _share(best["per_second"] * gflop / 1e3, peak)
         yield (
             f"| {name} | {each['tokens']} | {each['latency']['median_ms']:.1f} "
-            f"| {fastest} | {share} | {ms} ms, {rate:,}/s |"
+            f"| {fastest} | {share} | {published} |"
         )
 
 

@@ -100,7 +100,7 @@ def _part(options: argparse.Namespace, name: str, limit: float, kept: Path, log:
     # The part stops by itself a little earlier, and so keeps what it has.
     command += ["--budget", str(max(10.0, limit - 20))]
     command += ["--small"] if options.small else []
-    command += ["--command", shlex.join(["bench/gpu.sh", *sys.argv[1:]])]
+    command += ["--command", shlex.join(["bench/gpu.sh", *_own(sys.argv[1:])])]
     print(f"--- {name}", file=log, flush=True)
     with subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True) as process:
         try:
@@ -114,6 +114,11 @@ def _part(options: argparse.Namespace, name: str, limit: float, kept: Path, log:
     words = f"stopped after {limit:.0f} s" if status is None else f"exit code {status}, see log.txt"
     (kept / f"{name}.json").write_text(json.dumps({"error": words}) + "\n", "utf-8")
     return words
+
+
+def _own(words: list[str]) -> list[str]:
+    """The arguments of the user, without what bench/gpu.sh puts before them."""
+    return words[2:] if words[:1] == ["--home"] else words
 
 
 if __name__ == "__main__":
