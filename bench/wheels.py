@@ -3,8 +3,8 @@
     python bench/wheels.py [--python PREFIX] [--output .wheels] [--piece-mib 56]
 
 Run where there is a network. Makes two archives of installed packages for CPython 3.12 on Linux
-x86-64, cuts each into pieces of at most 56 MiB (a call of the device tool carries 64, this checkout among them), and writes
-`manifest.json` with the sha256 of every piece and archive:
+x86-64, cuts each into pieces of at most 56 MiB (a call of the device tool carries 64, this checkout
+among them), and writes `manifest.json` with the sha256 of every piece and archive:
 
     base   Triton (nvidia-pytriton: server, Python backend, its 3.12 stub), numpy 1.26, treelite,
            the client and ensemblegen's own dependencies; and a CPython 3.12 with a shared
