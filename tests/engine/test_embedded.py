@@ -44,6 +44,7 @@ def test_backend_directory(engine: Engine, tmp_path: Path) -> None:
         "python/triton_python_backend_stub",
         "pytorch/model.py",
         "fil/model.py",
+        "fil/on_device.py",
     }
     assert not any(path.is_symlink() for path in folder.rglob("*"))
     assert embedded.backend_directory(engine) == folder

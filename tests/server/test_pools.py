@@ -67,7 +67,7 @@ def _sizes() -> list[int]:
 def _answered(server: Server) -> list[float]:
     rows = from_values([{"scale": [float(i)]} for i in range(8)])
     with Session(server.http) as session:
-        results = list(session.infer(session.interface("large"), rows, Load(batch=4)))
+        results = list(session.infer(session.interface("large"), rows, Load(batch=8)))
     assert all(result.ok for result in results)
     return [float(numpy.ravel(result.outputs["TOTAL"])[0]) for result in results]
 

@@ -57,7 +57,7 @@ def backend_directory(engine: Engine) -> Path:
     files = {f"python/{each.name}": each for each in _files(python)}
     files |= {f"python/{each.name}": each for each in _files(stub)}
     for name in stand_ins():
-        files[f"{name}/model.py"] = _STAND_INS / name / "model.py"
+        files |= {f"{name}/{each.name}": each for each in _files(_STAND_INS / name)}
     folder = cache() / _fingerprint(files)
     if not folder.is_dir():
         _make(folder, files)

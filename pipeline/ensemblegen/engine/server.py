@@ -318,12 +318,12 @@ def _served(engine: Engine, repository: Repository) -> tuple[Path, Path | None]:
     """The folder to serve, and one that goes with the server.
 
     Through a link where the repository's path would not survive Triton's shell, and through an
-    overlay where models need stubs that they do not bring.
+    overlay where models need stubs or settings that they do not bring.
     """
-    stubs = overlay.lacking(engine, repository)
-    if stubs and embedded.safe_for_stub(repository.path):
+    stubs, configs = overlay.lacking(engine, repository), overlay.resident(engine, repository)
+    if (stubs or configs) and embedded.safe_for_stub(repository.path):
         folder = embedded.temporary_folder()
-        return overlay.make(repository, stubs, folder), folder
+        return overlay.make(repository, stubs, configs, folder), folder
     if engine.kind is Choice.docker or embedded.safe_for_stub(repository.path):
         return repository.path, None
     archived = [model.name for model in repository.models if model.environment]

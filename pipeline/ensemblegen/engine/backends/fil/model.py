@@ -57,6 +57,8 @@ class TritonPythonModel:
         self._num_class = _num_class(self._model)
         self._width = _width(self._num_class, classes=self._classes, proba=self._proba)
         _require_tensors(config, self._model.num_feature, self._width)
+        plain = not (self._classes or self._proba)
+        self._forest = _on_device(self._model, args) if plain else None
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
         responses: list[Any] = [None] * len(requests)
@@ -73,7 +75,7 @@ class TritonPythonModel:
 
     def _answer(self, indices: list[int], batches: list[Any], responses: list[Any]) -> None:
         try:
-            predicted = self._outputs(self._joined(batches))
+            predicted = self._predicted(batches)
         except BaseException as error:  # noqa: BLE001
             if len(indices) == 1:
                 responses[indices[0]] = _error(error)
@@ -84,20 +86,26 @@ class TritonPythonModel:
         offset = 0
         for index, batch in zip(indices, batches, strict=True):
             end = offset + len(batch)
-            responses[index] = pb.InferenceResponse([pb.Tensor(_OUTPUT, predicted[offset:end])])
+            responses[index] = pb.InferenceResponse([_tensor(predicted[offset:end])])
             offset = end
 
     def _rows(self, request: Any) -> Any:
         tensor = pb.get_input_tensor_by_name(request, _INPUT)
         if tensor is None:
             raise InvalidError(f"unknown request input name {_INPUT}")
-        rows = tensor.as_numpy()
+        rows = self._forest.receive(tensor) if self._forest else tensor.as_numpy()
         if rows.ndim != 2 or rows.shape[1] != self._model.num_feature:
             raise InvalidError(
                 f"{_INPUT} has the shape {list(rows.shape)}, the model takes rows of "
                 f"{self._model.num_feature} features"
             )
         return rows
+
+    def _predicted(self, batches: list[Any]) -> Any:
+        """As `_outputs`; on the device where the trees are."""
+        if self._forest:
+            return self._forest.predict(batches)
+        return self._outputs(self._joined(batches))
 
     def _joined(self, batches: list[Any]) -> Any:
         """All rows in the model's own type, in one pass over them."""
@@ -204,6 +212,28 @@ def _load(
         return loaders[kind]()
     except Exception as error:  # noqa: BLE001 - said in our words
         raise RuntimeError(f"{path} is not a {kind} model that treelite reads: {error}") from None
+
+
+def _on_device(model: Any, args: dict[str, str]) -> Any:
+    """The trees on the GPU of the instance; None on a CPU, without torch, or for other trees."""
+    if args["model_instance_kind"] != "GPU":
+        return None
+    try:
+        import torch
+    except ImportError:
+        return None
+    from on_device import Forest, understood  # type: ignore[import-not-found]
+
+    device = torch.device("cuda", int(args["model_instance_device_id"]))
+    torch.cuda.set_device(device)
+    return Forest(torch, model, device) if understood(model) else None
+
+
+def _tensor(values: Any) -> Any:
+    if hasattr(values, "is_cuda") and len(values):
+        # The tensor itself, not a capsule: so the stub waits for the stream that makes it.
+        return pb.Tensor.from_dlpack(_OUTPUT, values)
+    return pb.Tensor(_OUTPUT, values.cpu().numpy() if hasattr(values, "is_cuda") else values)
 
 
 def _num_class(model: Any) -> int:

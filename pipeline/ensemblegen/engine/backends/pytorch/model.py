@@ -55,7 +55,7 @@ class TritonPythonModel:
         self._inference = _flag(self._config, "INFERENCE_MODE", default=True)
         self._optimized = not _flag(self._config, "DISABLE_OPTIMIZED_EXECUTION", default=False)
         self._path = _model_file(args, self._config)
-        self._calls = _Calls(self._load(), self._load)
+        self._calls = _Calls(self._load(), self._load, self._device.type)
         arguments = self._calls.arguments()
         self._keyed = _takes_dictionary(arguments)
         self._inputs = self._input_order(arguments)
@@ -175,7 +175,7 @@ class TritonPythonModel:
                 f"output '{name}' has the shape {list(value.shape)}, whose first axis is not the "
                 f"batch of {rows}: failed to split the output tensor"
             )
-        return value.detach().cpu().contiguous()
+        return value.detach().contiguous()
 
     def _response(self, request: Any, outputs: list[Any], start: int, end: int) -> Any:
         requested = set(request.requested_output_names())
@@ -224,8 +224,8 @@ class _Calls:
     Converting the weights is fastest but fails where a trace has fixed dtypes; then autocast does.
     """
 
-    def __init__(self, module: Any, load: Any) -> None:
-        self._module, self._load = module, load
+    def __init__(self, module: Any, load: Any, kind: str) -> None:
+        self._module, self._load, self._kind = module, load, kind
         self._autocast = False
         wanted = os.environ.get("ENSEMBLEGEN_PYTORCH_PRECISION", "fp32")
         if wanted not in ("fp32", "bf16"):
@@ -262,7 +262,7 @@ class _Calls:
         return value.to(self._torch.bfloat16) if floating else value
 
     def _with_autocast(self, module: Any, arguments: list[Any]) -> Any:
-        with self._torch.autocast("cpu", dtype=self._torch.bfloat16):
+        with self._torch.autocast(self._kind, dtype=self._torch.bfloat16):
             return module(*arguments)
 
 
@@ -288,7 +288,9 @@ def _set_threads(torch: Any, config: dict[str, Any]) -> None:
 
 def _device(torch: Any, args: dict[str, str]) -> Any:
     if args["model_instance_kind"] == "GPU":
-        return torch.device("cuda", int(args["model_instance_device_id"]))
+        device = torch.device("cuda", int(args["model_instance_device_id"]))
+        torch.cuda.set_device(device)
+        return device
     return torch.device("cpu")
 
 
@@ -373,7 +375,7 @@ def _tensor(name: str, value: Any) -> Any:
 
         return pb.Tensor(name, np.array([each.encode("utf-8") for each in value], dtype=np.object_))
     if value.numel() == 0:
-        return pb.Tensor(name, value.numpy())
+        return pb.Tensor(name, value.cpu().numpy())
     # The tensor itself, not a capsule: only then does the stub see the strides and streams.
     return pb.Tensor.from_dlpack(name, value)
 
