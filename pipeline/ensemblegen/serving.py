@@ -7,7 +7,17 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from ensemblegen.form import Node
-from ensemblegen.words import Count, Level, Microseconds, Name, TensorName, Word, resource, warm
+from ensemblegen.words import (
+    Count,
+    Flag,
+    Level,
+    Microseconds,
+    Name,
+    TensorName,
+    Word,
+    resource,
+    warm,
+)
 
 
 class Instances(Node):
@@ -26,7 +36,7 @@ class DynamicBatching(Node):
     preferred_batch_size: list[Count] = Field(
         default_factory=list, description="Batches of these sizes do not wait for more."
     )
-    preserve_ordering: bool = Field(
+    preserve_ordering: Flag = Field(
         default=False, description="Answer in the order of the requests, at the cost of waiting."
     )
 
@@ -53,7 +63,7 @@ class QueuePolicy(Node):
         default="reject",
         description="delay: it runs after all others that have not waited so long.",
     )
-    allow_timeout_override: bool = Field(
+    allow_timeout_override: Flag = Field(
         default=False, description="Whether requests may say a shorter `timeout` of their own."
     )
 
@@ -68,7 +78,7 @@ class Resource(Node):
     """What an execution takes of a resource."""
 
     count: Count = 1
-    shared: bool = Field(
+    shared: Flag = Field(
         default=False,
         alias="global",
         description="One for the whole server, not one for each device.",
@@ -81,8 +91,9 @@ class RateLimiter(Node):
     resources: dict[TensorName, Annotated[Resource, BeforeValidator(resource)]] = Field(
         default_factory=dict
     )
-    priority: Count = Field(
-        default=1, description="An instance of priority 2 gets half the chances of one of 1."
+    priority: Count | None = Field(
+        default=None,
+        description="1 if left out; an instance of 2 gets half the chances of one of 1.",
     )
 
 
@@ -109,7 +120,7 @@ class Serving(Node):
 
     priority: Priority | None = None
     queue: Queue | None = None
-    response_cache: bool = Field(
+    response_cache: Flag = Field(
         default=False, description="Keep answers, and give them again to equal requests."
     )
     warmup: Annotated[Warmup | None, BeforeValidator(warm)] = None

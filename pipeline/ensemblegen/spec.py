@@ -30,6 +30,7 @@ from ensemblegen.words import (
     Device,
     Dim,
     Element,
+    Flag,
     ModelName,
     Name,
     Number,
@@ -198,7 +199,7 @@ class PipelineSpec(Node):
     folder: Path | None = Field(
         None, description="A folder whose files go beside the ensemble's config: labels, versions."
     )
-    response_cache: bool = Field(
+    response_cache: Flag = Field(
         False, description="Keep whole answers, and give them again to equal requests."
     )
     models: list[Path] = Field(

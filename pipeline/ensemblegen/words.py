@@ -214,6 +214,7 @@ Microseconds = Annotated[
         }
     ),
 ]
+Flag = Annotated[bool, Field(strict=True)]
 Size = Annotated[StrictInt, Field(ge=0, le=_INT32)]
 Count = Annotated[StrictInt, Field(ge=1, le=_INT32)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]

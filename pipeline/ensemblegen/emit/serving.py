@@ -16,13 +16,14 @@ _DATA_FIELDS = {"zeros": "zero_data", "random": "random_data"}
 
 def queue(batching: Any, wanted: Queue) -> None:
     """Into a ModelDynamicBatching, which is where Triton has queues, with batches or without."""
-    batching.default_queue_policy.SetInParent()
-    _policy(batching.default_queue_policy, wanted)
+    if wanted.model_fields_set - {"levels"}:
+        _policy(batching.default_queue_policy, wanted)
     for level, policy in wanted.levels.items():
         _policy(batching.priority_queue_policy[int(level)], policy)
 
 
 def _policy(message: Any, wanted: QueuePolicy) -> None:
+    message.SetInParent()
     actions = message.DESCRIPTOR.fields_by_name["timeout_action"].enum_type.values_by_name
     message.timeout_action = actions[wanted.timeout_action.upper()].number
     message.default_timeout_microseconds = wanted.timeout
@@ -36,7 +37,8 @@ def priority(batching: Any, wanted: Priority) -> None:
 
 
 def rate_limiter(group: Any, wanted: RateLimiter) -> None:
-    group.rate_limiter.priority = wanted.priority
+    group.rate_limiter.SetInParent()
+    group.rate_limiter.priority = wanted.priority or 0
     for name, resource in wanted.resources.items():
         message = group.rate_limiter.resources.add()
         message.name = name
