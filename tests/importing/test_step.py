@@ -143,7 +143,9 @@ def test_platforms_and_other_fields_stay() -> None:
         ),
         (
             """default_queue_policy { timeout_action: DELAY default_timeout_microseconds: 1500 }
-            priority_queue_policy { key: 2 value { max_queue_size: 3 allow_timeout_override: true } }
+            priority_queue_policy {
+              key: 2 value { max_queue_size: 3 allow_timeout_override: true }
+            }
             priority_queue_policy { key: 1 value { } }""",
             {
                 "dynamic_batching": {},
