@@ -21,7 +21,7 @@ _POOL_FLAG = "--cuda-memory-pool-byte-size"
 _REGION_KEYS = ("shm-default-byte-size", "shm-growth-byte-size")
 _BACKEND_FLAG = "--backend-config"
 _DOCKER_MEMORY = 2 << 30
-_CACHE_SIZE = 64 << 20
+CACHE_SIZE = 64 << 20
 """Bytes of answers that are kept, of all models together: the least recently used give way."""
 _RATE_FLAG = "--rate-limit"
 _POLICY_FLAG = "--host-policy"
@@ -135,7 +135,7 @@ def _wanted(repository: Repository, extra: tuple[str, ...]) -> list[str]:
     flags = []
     given = [*_values(extra, "--cache-config"), *_values(extra, "--response-cache-byte-size")]
     if any(model.cached for model in repository.models) and not given:
-        flags.append(f"--cache-config=local,size={_CACHE_SIZE}")
+        flags.append(f"--cache-config=local,size={CACHE_SIZE}")
     limited = any(model.limited for model in repository.models)
     if limited and not list(_values(extra, _RATE_FLAG)):
         flags.append(f"{_RATE_FLAG}=execution_count")
