@@ -10,10 +10,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ensemblegen import warmup
+from ensemblegen.check.pipeline.fields import snake
 from ensemblegen.errors import Problem
 from ensemblegen.graph import Graph, Node
 from ensemblegen.places import At
-from ensemblegen.serving import Serving
+from ensemblegen.serving import QueuePolicy, Serving
+from ensemblegen.targets import ENSEMBLE_CACHE
 from ensemblegen.types import Tensor
 
 _BATCHING = "dynamic_batching"
@@ -21,19 +23,25 @@ _GROUP = ("instances", "rate_limiter", "host_policy")
 """Words that stand in the instance group."""
 _OF_MODEL = (*_GROUP, _BATCHING, *(name for name in Serving.model_fields if name not in _GROUP))
 
-_FIELDS: Mapping[At, tuple[At, ...]] = {
-    ("instances",): (("instance_group",),),
-    ("rate_limiter",): (("instance_group",),),
-    ("host_policy",): (("instance_group",),),
-    ("response_cache",): (("response_cache",),),
-    ("warmup",): (("model_warmup",),),
-    ("priority",): ((_BATCHING, "priority_levels"), (_BATCHING, "default_priority_level")),
-    ("queue",): ((_BATCHING, "default_queue_policy"), (_BATCHING, "priority_queue_policy")),
-    (_BATCHING, "max_queue_delay"): ((_BATCHING, "max_queue_delay_microseconds"),),
-    (_BATCHING, "preferred_batch_size"): ((_BATCHING, "preferred_batch_size"),),
-    (_BATCHING, "preserve_ordering"): ((_BATCHING, "preserve_ordering"),),
+_QUEUE: Mapping[At, At] = {
+    ("queue", word): (_BATCHING, "default_queue_policy") for word in QueuePolicy.model_fields
 }
-"""The fields of a ModelConfig that each word sets."""
+_FIELDS: Mapping[At, At] = {
+    ("instances",): ("instance_group",),
+    ("rate_limiter",): ("instance_group",),
+    ("host_policy",): ("instance_group",),
+    ("response_cache",): ("response_cache",),
+    ("warmup",): ("model_warmup",),
+    ("priority", "levels"): (_BATCHING, "priority_levels"),
+    ("priority",): (_BATCHING, "default_priority_level"),
+    ("queue", "levels"): (_BATCHING, "priority_queue_policy"),
+    **_QUEUE,
+    (_BATCHING, "max_queue_delay"): (_BATCHING, "max_queue_delay_microseconds"),
+    (_BATCHING, "preferred_batch_size"): (_BATCHING, "preferred_batch_size"),
+    (_BATCHING, "preserve_ordering"): (_BATCHING, "preserve_ordering"),
+}
+"""The field of a ModelConfig that each word sets."""
+_ONE = "remove one of the two"
 
 
 def serving(graph: Graph) -> Iterator[Problem]:
@@ -44,8 +52,10 @@ def serving(graph: Graph) -> Iterator[Problem]:
         yield from _queue(graph, node)
         yield from _group(graph, node)
         yield from _twice(graph, ("steps", node.name), node.step.config)
+        yield from _off(graph, node)
         yield from _warmup(graph, node)
     yield from _twice(graph, (), graph.config)
+    yield from _whole_answers(graph)
 
 
 def _borrowed(graph: Graph, node: Node) -> Iterator[Problem]:
@@ -67,7 +77,8 @@ def _queue(graph: Graph, node: Node) -> Iterator[Problem]:
         if getattr(step, word) is not None:
             message = f"step '{node.name}' has no {_BATCHING}, without which there is no {word}"
             span = graph.document.key_span(("steps", node.name, word))
-            yield Problem("E517", message, span, f"add `{_BATCHING}: true`")
+            hint = "sequence_batching takes its place" if batched else f"add `{_BATCHING}: true`"
+            yield Problem("E517", message, span, hint)
 
 
 def _group(graph: Graph, node: Node) -> Iterator[Problem]:
@@ -81,23 +92,43 @@ def _group(graph: Graph, node: Node) -> Iterator[Problem]:
 
 def _twice(graph: Graph, at: At, config: Mapping[str, Any]) -> Iterator[Problem]:
     """What a word and `config` both set: one of the two would be lost."""
-    for word, fields in _FIELDS.items():
-        if (*at, *word) not in graph.document.keys or (at == () and word != ("response_cache",)):
-            continue
-        for field in fields:
-            if _has(config, field):
-                message = f"`{'.'.join(map(str, word))}` sets {field[-1]}, too"
-                span = graph.document.key_span((*at, "config", *field))
-                yield Problem("E517", message, span, "remove one of the two")
-                break
+    words = _FIELDS if at else {("response_cache",): ("response_cache",)}
+    seen: set[At] = set()
+    for word, field in words.items():
+        way = _way(config, field)
+        if way is not None and way not in seen and (*at, *word) in graph.document.keys:
+            seen.add(way)
+            message = f"{field[-1]} is set by `{'.'.join(map(str, word))}`"
+            span = graph.document.key_span((*at, "config", *way))
+            yield Problem("E517", message, span, _ONE)
 
 
-def _has(config: Any, way: At) -> bool:
-    for part in way:
-        if not isinstance(config, Mapping) or part not in config:
-            return False
-        config = config[part]
-    return True
+def _off(graph: Graph, node: Node) -> Iterator[Problem]:
+    step = node.step
+    off = step.dynamic_batching is None and _BATCHING in step.model_fields_set
+    if off and _BATCHING in step.config:
+        span = graph.document.key_span(("steps", node.name, "config", _BATCHING))
+        yield Problem("E517", f"`{_BATCHING}: false` says otherwise", span, _ONE)
+
+
+def _whole_answers(graph: Graph) -> Iterator[Problem]:
+    at = ("response_cache",)
+    if graph.document.data.get("response_cache") is True and not graph.target.has(ENSEMBLE_CACHE):
+        message = f"Triton {graph.target.release} keeps no answers of ensembles"
+        hint = f'`target: "{ENSEMBLE_CACHE}"`, or response_cache at the steps'
+        yield Problem("E504", message, graph.document.key_span(at), hint)
+
+
+def _way(config: Any, field: At) -> At | None:
+    """Where the author set `field`, by one of the two names that it has; None if nowhere."""
+    way: At = ()
+    for part in field:
+        names = config if isinstance(config, Mapping) else {}
+        name = next((name for name in names if snake(name) == part), None)
+        if name is None:
+            return None
+        way, config = (*way, name), config[name]
+    return way
 
 
 def _warmup(graph: Graph, node: Node) -> Iterator[Problem]:
