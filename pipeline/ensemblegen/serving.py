@@ -71,7 +71,9 @@ class QueuePolicy(Node):
 class Queue(QueuePolicy):
     """The queue before a step; `levels` are policies of single priorities."""
 
-    levels: dict[Level, QueuePolicy] = Field(default_factory=dict)
+    levels: dict[Level, QueuePolicy] = Field(
+        default_factory=dict, description="By priority; other requests have the policy around it."
+    )
 
 
 class Resource(Node):
@@ -89,7 +91,8 @@ class RateLimiter(Node):
     """Executions wait until their resources are free, those of the lowest `priority` first."""
 
     resources: dict[TensorName, Annotated[Resource, BeforeValidator(resource)]] = Field(
-        default_factory=dict
+        default_factory=dict,
+        description="The server has as many of each as the most greedy execution takes.",
     )
     priority: Count | None = Field(
         default=None,
