@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import shutil
 import time
 import urllib.request
@@ -36,10 +37,15 @@ def slow(x):
     return {"y": x}
 
 
+def cores():
+    found = os.sched_getaffinity(0)
+    return len(found), min(found)
+
+
 def spans(x):
     began = time.monotonic()
     time.sleep(0.1)
-    row = [began, time.monotonic(), os.getpid(), len(x)]
+    row = [began, time.monotonic(), os.getpid(), len(x), *cores()]
     return {"y": numpy.array([row] * len(x), numpy.float64)}
 
 
@@ -51,7 +57,7 @@ INPUT = "inputs: {x: {dtype: fp32, shape: [1]}}\n"
 SLOW = (
     "    python: steps.py:slow\n    inputs: {x: x}\n    outputs: {y: {dtype: fp32, shape: [1]}}\n"
 )
-SPANS = SLOW.replace("slow", "spans").replace("fp32, shape: [1]", "fp64, shape: [4]")
+SPANS = SLOW.replace("slow", "spans").replace("fp32, shape: [1]", "fp64, shape: [6]")
 
 
 def pipeline(words: str, body: str = SPANS, size: int = 1, head: str = "") -> str:
@@ -61,6 +67,7 @@ def pipeline(words: str, body: str = SPANS, size: int = 1, head: str = "") -> st
     )
 
 
+CORE = max(os.sched_getaffinity(0))
 PIPELINES = {
     "timeout": pipeline("queue: {timeout: 250ms}", SLOW),
     "override": pipeline("queue: {timeout: 9s, allow_timeout_override: true}", SLOW),
@@ -114,7 +121,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         write(files(make_plan(folder / "pipeline.yaml")), folder / name)
         for model in (each for each in (folder / name).iterdir() if each.is_dir()):
             shutil.move(model, folder / "all")
-    options = Options(extra=("--host-policy=first,cpu-cores=0-0",))
+    options = Options(extra=(f"--host-policy=first,cpu-cores={CORE}-{CORE}",))
     with Server.start(folder / "all", options) as running:
         yield running
 
@@ -209,10 +216,9 @@ def test_resources_are_shared(server: Server) -> None:
         assert one[1] <= other[0]
 
 
-def test_host_policies_reach_the_server(server: Server) -> None:
-    assert ask(server, "policy")["Y"].shape == (1, 4)
-    config = (server.repository.path / "policy_s/config.pbtxt").read_text()
-    assert 'host_policy: "first"' in config
+def test_a_host_policy_chooses_the_cores(server: Server) -> None:
+    assert ask(server, "policy")["Y"][0, 4:].tolist() == [1, CORE]
+    assert ask(server, "kept")["Y"][0, 4] == len(os.sched_getaffinity(0))
 
 
 def test_models_are_warm_when_they_are_ready(server: Server) -> None:
