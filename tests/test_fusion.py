@@ -99,6 +99,18 @@ def test_graphs(
         ({"a": "instances: 2", "b": "instances: 2", "c": "instances: 2"}, ["a+b+c"]),
         ({"b": "batching: per_request"}, ["a", "b", "c"]),
         ({"b": "dynamic_batching: {max_queue_delay: 2ms}"}, ["a", "b", "c"]),
+        ({"b": "queue: {timeout: 1s}"}, ["a", "b", "c"]),
+        ({"b": "priority: {levels: 2}"}, ["a", "b", "c"]),
+        ({"b": "response_cache: true"}, ["a", "b", "c"]),
+        ({"b": "warmup: true"}, ["a", "b", "c"]),
+        ({"b": "rate_limiter: {resources: {r: 1}}"}, ["a", "b", "c"]),
+        ({"b": "host_policy: near"}, ["a", "b", "c"]),
+        (
+            dict.fromkeys(
+                "abc", "queue: {max_size: 9, levels: {1: {timeout: 1s}}}\n    priority: {levels: 2}"
+            ),
+            ["a+b+c"],
+        ),
         ({"b": "max_batch_size: 128"}, ["a", "b", "c"]),
         ({"b": "config: {parameters: {A: {string_value: b}}}"}, ["a", "b", "c"]),
         ({"c": "device: gpu"}, ["a+b", "c"]),
@@ -159,6 +171,16 @@ def test_the_model(tmp_path: Path) -> None:
     written = json.loads(content)
     assert [each["step"] for each in written["steps"]] == ["a", "b", "c"]
     assert written["steps"][1]["parameters"] == {"k": 1}
+
+
+def test_the_model_is_warmed_up_as_its_steps(tmp_path: Path) -> None:
+    head = "examples: [{name: e, inputs: {x: [1, 2]}}]\n"
+    text = pipeline(CHAIN, ["c"], head, **dict.fromkeys("abc", "warmup: {batch_size: 2}"))
+    made = files(planned(tmp_path, text, fuse=True))
+    (sample,) = _config(made, "p_a_to_c").model_warmup
+    assert (sample.name, sample.batch_size, list(sample.inputs)) == ("e", 2, ["x"])
+    file = sample.inputs["x"].input_data_file
+    assert made[f"p_a_to_c/warmup/{file}"] == b"\0\0\x80?\0\0\0@"
 
 
 def test_nothing_passes_between_joined_steps(tmp_path: Path) -> None:

@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 
 from ensemblegen.cli.app import main
+from ensemblegen.compile import examine
+from ensemblegen.engine import launch
+from ensemblegen.serving import Serving
 
 
 def test_check(
@@ -38,3 +41,23 @@ def test_graph(root: Path) -> None:
     readme = (root / "README.md").read_text(encoding="utf-8")
     (shown,) = re.findall(r"<!-- graph -->\n```mermaid\n(.*?)```", readme, re.DOTALL)
     assert shown == (root / "tests/golden/drawing/mixed.mmd").read_text(encoding="utf-8")
+
+
+def test_words(root: Path, tmp_path: Path) -> None:
+    """The step compiles without a problem, and every word that there is stands in it."""
+    readme = (root / "README.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"<!-- words -->\n```yaml\n(.*?)```", readme, re.DOTALL)
+    (tmp_path / "steps").mkdir()
+    for name in ("clean", "score"):
+        (tmp_path / "steps" / f"{name}.py").write_text(f"def {name}(text):\n    return text\n")
+    (tmp_path / "pipeline.yaml").write_text(
+        "ensemblegen: 1\nname: p\ninputs: {text: {dtype: string, shape: [1]}}\nsteps:\n"
+        "  clean:\n    python: steps/clean.py\n    inputs: {text: text}\n"
+        f"    outputs: {{text: {{dtype: string, shape: [1]}}}}\n{shown}"
+        "outputs: {SCORE: score.score}\n"
+    )
+    checked = examine(tmp_path / "pipeline.yaml")
+    assert not checked.problems
+    said = checked.pipeline.steps["score"].model_fields_set
+    assert {*Serving.model_fields, "instances", "dynamic_batching"} <= said
+    assert f"a cache of {launch.CACHE_SIZE >> 20} MiB" in readme

@@ -8,12 +8,24 @@ import jsonschema
 import pytest
 import yaml
 
+from ensemblegen import source
 from ensemblegen.members import KINDS
 from ensemblegen.schema import json_schema
 
 SCHEMA = json_schema({word: kind.spec for word, kind in KINDS.items()})
 PROBLEMS = Path(__file__).resolve().parent / "problems"
-FORM = ("E115", "E110", "E110-nested", "E111", "E112", "E112-list", "E112-duration", "E113")
+FORM = (
+    "E115",
+    "E110",
+    "E110-nested",
+    "E111",
+    "E112",
+    "E112-list",
+    "E112-duration",
+    "E112-words",
+    "E110-words",
+    "E113",
+)
 
 
 def test_is_a_schema() -> None:
@@ -28,9 +40,9 @@ def test_the_flagship_fits(root: Path) -> None:
 @pytest.mark.parametrize("case", FORM)
 def test_mistakes_of_form_are_seen_in_the_editor(case: str) -> None:
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(yaml.safe_load((PROBLEMS / f"{case}.yaml").read_text()), SCHEMA)
+        jsonschema.validate(source.load(PROBLEMS / f"{case}.yaml").data, SCHEMA)
 
 
 @pytest.mark.parametrize("case", [path.stem for path in PROBLEMS.glob("E[2-6]*.yaml")] + ["good"])
 def test_what_only_the_compiler_can_judge_fits(case: str) -> None:
-    jsonschema.validate(yaml.safe_load((PROBLEMS / f"{case}.yaml").read_text()), SCHEMA)
+    jsonschema.validate(source.load(PROBLEMS / f"{case}.yaml").data, SCHEMA)

@@ -184,6 +184,8 @@ CODES = {
     "E513": Code("the environment has no bin/activate"),
     "E514": Code("the environment is not there", "warning"),
     "E515": Code("a tensor is copied between host and GPU"),
+    "E516": Code("a resource is both the server's and each device's"),
+    "E517": Code("a word of a step that Triton would not get"),
     "E520": Code("an environment file that is not usable"),
     "E521": Code("a package of an environment is not named properly"),
     "E522": Code("the environment's Python needs a stub"),

@@ -93,10 +93,12 @@ def _says_more(pipeline: PipelineSpec, built: Graph) -> bool:
     return bool(
         built.verbatim
         or pipeline.config
+        or pipeline.response_cache
         or pipeline.models
         or any(entry.config for entry in built.entries.values())
         or any(export.config or export.tensor for export in built.exports)
         or any(
-            step.config or step.tensors or step.version != -1 for step in pipeline.steps.values()
+            step.config or step.tensors or step.version != -1 or step.serves
+            for step in pipeline.steps.values()
         )
     )

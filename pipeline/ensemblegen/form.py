@@ -1,16 +1,22 @@
-"""Mistakes of form: what pydantic found, in our words and at its place in the file."""
+"""The form of a mapping, and mistakes of form: what pydantic found, in our words, at its place."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Annotated, Any, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
 from ensemblegen.errors import Problem, did_you_mean, nearest
 from ensemblegen.places import At
 from ensemblegen.source import Document
+
+
+class Node(BaseModel):
+    """A mapping of pipeline.yaml: unknown keys are errors, nothing changes after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 def problems_of(
@@ -41,7 +47,9 @@ _KNOWN_MESSAGES = {
     "model_type": "must be a mapping",
     "model_attributes_type": "must be a mapping",
 }
-_WORDED = frozenset({"dtype", "dim", "duration", "environment", "instances", "pad", "assets"})
+_WORDED = frozenset(
+    {"dtype", "dim", "duration", "environment", "instances", "level", "pad", "assets"}
+)
 """Errors of our own, whose message is complete."""
 
 _CODES = {"extra_forbidden": "E110", "missing": "E111", "environment": "E114", "name": "E115"}

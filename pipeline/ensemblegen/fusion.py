@@ -4,9 +4,10 @@ before  a Plan, a model for each step
 after   the same Plan with fewer models; what clients see is the same
 
 Steps are joined whose models Triton would run alike: one environment, device (in every variant),
-batching and instance count. `auto` joins a step with the one step that all of its outputs go to,
-if that takes nothing else that somebody computes: then nothing that could run beside them, has to
-wait. `true` joins whatever is adjacent, and gives up parallel branches for fewer hops.
+batching, queue, cache, warm-up and instance count. `auto` joins a step with the one step that all
+of its outputs go to, if that takes nothing else that somebody computes: then nothing that could
+run beside them, has to wait. `true` joins whatever is adjacent, and gives up parallel branches for
+fewer hops.
 """
 
 from __future__ import annotations
@@ -113,6 +114,7 @@ def _kind_of(member: Member, plan: Plan) -> tuple[Any, ...]:
         tuple(devices[member.step] for devices in variants),
         tuple(sorted(member.instances.items())),
         member.batching and member.batching.model_dump_json(),
+        member.serving.model_dump_json(),
         member.max_batch_size,
         alike(member),
     )

@@ -64,6 +64,8 @@ class Plan:
     variants: Mapping[str, Devices]
     config: Mapping[str, Any]
     examples: tuple[Example, ...]
+    response_cache: bool = False
+    """Of whole answers."""
     folder: Path | None = None
     """Its files go beside the ensemble's config."""
     folders: tuple[Path, ...] = ()
@@ -116,6 +118,7 @@ def make(
         variants=placement.variants,
         config=pipeline.config,
         examples=graph.examples,
+        response_cache=pipeline.response_cache,
         folder=here / pipeline.folder if pipeline.folder else None,
         folders=tuple(here / each for each in pipeline.models),
         inner=inner,
@@ -176,6 +179,7 @@ def _member(graph: Graph, pipeline: PipelineSpec, node: Node) -> Member:
         numpy2=Target(pipeline.target).numpy2,
         artifact=signature.artifact,
         config=step.config,
+        serving=step.serving,
     )
 
 

@@ -9,15 +9,8 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import models_json_schema
 
 from ensemblegen.artifacts.step_source import Arrays, ArraysPerDevice
-from ensemblegen.spec import (
-    DynamicBatching,
-    Instances,
-    OutputSpec,
-    PerDevice,
-    PipelineSpec,
-    StepInput,
-    StepSpec,
-)
+from ensemblegen.serving import DynamicBatching, Instances, Resource, Warmup
+from ensemblegen.spec import OutputSpec, PerDevice, PipelineSpec, StepInput, StepSpec
 
 # What a reader also accepts, beside the mapping that pydantic describes.
 _SHORT_FORMS: dict[type, dict[str, Any]] = {
@@ -25,6 +18,13 @@ _SHORT_FORMS: dict[type, dict[str, Any]] = {
     OutputSpec: {"type": "string", "description": "step.output, or a pipeline input"},
     Instances: {"type": "integer", "minimum": 1},
     DynamicBatching: {"type": "boolean"},
+    Warmup: {
+        "anyOf": [
+            {"type": "boolean"},
+            {"enum": list(get_args(Warmup.model_fields["data"].annotation))},
+        ]
+    },
+    Resource: {"type": "integer", "minimum": 1},
     PerDevice: {"type": "string", "minLength": 1},
     ArraysPerDevice: {"enum": list(get_args(Arrays))},
 }

@@ -12,9 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     StrictInt,
     ValidationError,
@@ -24,15 +22,15 @@ from pydantic_core import PydanticCustomError
 
 from ensemblegen import targets
 from ensemblegen.errors import InputError, Problem, did_you_mean
-from ensemblegen.form import problems_of
+from ensemblegen.form import Node, problems_of
 from ensemblegen.places import At
+from ensemblegen.serving import DynamicBatching, Instances, Serving
 from ensemblegen.source import Document
 from ensemblegen.words import (
-    Count,
     Device,
     Dim,
     Element,
-    Microseconds,
+    Flag,
     ModelName,
     Name,
     Number,
@@ -46,12 +44,6 @@ from ensemblegen.words import (
     instance_counts,
     per_device,
 )
-
-
-class Node(BaseModel):
-    """A mapping of pipeline.yaml: unknown keys are errors, nothing changes after reading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class TensorSpec(Node):
@@ -115,21 +107,7 @@ EnvironmentWord = Annotated[PerDevice, BeforeValidator(per_device)]
 """A name of conda/, or a path: one for both devices or one for each."""
 
 
-class Instances(Node):
-    """How many instances run on each device kind."""
-
-    cpu: Count = 1
-    gpu: Count = 1
-
-
-class DynamicBatching(Node):
-    """Triton's dynamic batcher for one step."""
-
-    max_queue_delay: Microseconds = 0
-    preferred_batch_size: list[Count] = Field(default_factory=list)
-
-
-class StepSpec(Node):
+class StepSpec(Serving):
     """What every kind of step may say. Each kind adds its own keys in `members/<kind>.py`."""
 
     kind: ClassVar[str]
@@ -153,6 +131,19 @@ class StepSpec(Node):
     config: Fields = Field(
         default_factory=dict, description="Fields of Triton's ModelConfig, by their proto names."
     )
+
+    @property
+    def serving(self) -> Serving:
+        """What it says as a `Serving`, and nothing else of it."""
+        words = {name: getattr(self, name) for name in Serving.model_fields}
+        return Serving.model_construct(**words)
+
+    @property
+    def serves(self) -> bool:
+        """Whether it says something of how it is run that only the server's rules can judge."""
+        batching = self.dynamic_batching
+        ordered = batching is not None and batching.preserve_ordering
+        return ordered or bool(self.model_fields_set & Serving.model_fields.keys())
 
 
 class Expectation(Node):
@@ -207,6 +198,9 @@ class PipelineSpec(Node):
     examples: list[Example] = Field(default_factory=list)
     folder: Path | None = Field(
         None, description="A folder whose files go beside the ensemble's config: labels, versions."
+    )
+    response_cache: Flag = Field(
+        False, description="Keep whole answers, and give them again to equal requests."
     )
     models: list[Path] = Field(
         default_factory=list,

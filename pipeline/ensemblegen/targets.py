@@ -24,6 +24,9 @@ them; the rest are in all targets.
 """
 
 
+ENSEMBLE_CACHE = "24.06"
+"""The first release whose ensembles can have a response cache (core#338)."""
+
 TREELITE = (
     ("24.03", "4.0.0"),
     ("24.05", "4.1.2"),

@@ -154,6 +154,28 @@ def batching(value: object) -> object:
     return {} if value is None or value is True else value
 
 
+def resource(value: object) -> object:
+    """A number alone is how much of the resource an execution takes."""
+    number = isinstance(value, int) and not isinstance(value, bool)
+    return {"count": value} if number else value
+
+
+def warm(value: object) -> object:
+    """`true` asks for the defaults; one word says which data."""
+    if value is True:
+        return {}
+    if isinstance(value, str):
+        return {"data": value}
+    return None if value is False else value
+
+
+def _level(word: str) -> str:
+    if _LEVEL.fullmatch(word):
+        return word
+    raise PydanticCustomError("level", "'{word}' is no priority: they go from 1", {"word": word})
+
+
+_LEVEL = re.compile(r"[1-9][0-9]{0,8}")
 _INT32, _INT64 = 2**31 - 1, 2**63 - 1
 """What the fields of ModelConfig hold."""
 _DURATION = r"(\d+(?:\.\d+)?)\s*(us|ms|s)"
@@ -192,9 +214,14 @@ Microseconds = Annotated[
         }
     ),
 ]
+Flag = Annotated[bool, Field(strict=True)]
 Size = Annotated[StrictInt, Field(ge=0, le=_INT32)]
 Count = Annotated[StrictInt, Field(ge=1, le=_INT32)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Word = Annotated[str, Field(min_length=1)]
+Level = Annotated[
+    str, AfterValidator(_level), Field(json_schema_extra={"pattern": f"^{_LEVEL.pattern}$"})
+]
+"""A priority as a key: keys of pipeline.yaml are words."""
 Pad = Annotated[Any, BeforeValidator(_pad), Field(json_schema_extra={
     "type": ["boolean", "number", "string"]})]  # fmt: skip

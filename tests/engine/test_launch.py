@@ -164,3 +164,30 @@ def test_services_to_wait_for() -> None:
     assert launch.services(()) == ["HTTPService", "GRPCInferenceService", "Metrics Service"]
     assert launch.services(("--allow-grpc=false",)) == ["HTTPService", "Metrics Service"]
     assert launch.services(("--log-info=false",)) == []
+
+
+def test_what_models_ask_for_is_turned_on() -> None:
+    plain, extra = Model("net", "pytorch", False, None, ()), ("--log-verbose=1",)
+    wants = replace(plain, cached=True, limited=True)
+    flags = {"--cache-config=local,size=67108864", "--rate-limit=execution_count"}
+
+    def made(model: Model, *extra: str) -> list[str]:
+        repository = Repository(Path("/srv/models"), (model,))
+        return launch.prepare(
+            PATH, repository, repository.path, PORTS, Settings(extra=extra)
+        ).command
+
+    assert flags <= set(made(wants, *extra))
+    assert not flags & set(made(plain, *extra))
+    own = ("--cache-config=local,size=1048576", "--rate-limit", "off")
+    assert not flags & set(made(wants, *own))
+    # Resources alone turn no rate limiter on.
+    assert flags <= set(made(wants, "--rate-limit-resource=R:2"))
+
+
+def test_host_policies_that_the_server_does_not_get() -> None:
+    model = Model("net", "pytorch", False, None, (), host_policies=("near", "far"))
+    repository = Repository(Path("/srv/models"), (model, replace(model, name="other")))
+    known = ("--host-policy=near,numa-node=0", "--host-policy=near,cpu-cores=0-3")
+    assert launch.unknown_policies(repository, known) == {"far": "net"}
+    assert launch.unknown_policies(repository, (*known, "--host-policy", "far,numa-node=1")) == {}

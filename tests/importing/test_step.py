@@ -84,7 +84,6 @@ def test_every_gpu() -> None:
         ("max_queue_delay_microseconds: 100", {"max_queue_delay": "100us"}),
         ("max_queue_delay_microseconds: 2000", {"max_queue_delay": "2ms"}),
         ("preferred_batch_size: [ 4, 8 ]", {"preferred_batch_size": [4, 8]}),
-        ("preserve_ordering: true", None),
         ("max_queue_delay_microseconds: 9000000000000", None),
     ],
 )
@@ -129,3 +128,80 @@ def test_platforms_and_other_fields_stay() -> None:
         "parameters": {"a": {"string_value": "b"}},
     }
     assert data("")["backend"] == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "preserve_ordering: true",
+            {"dynamic_batching": {"preserve_ordering": True}},
+        ),
+        (
+            "priority_levels: 2 default_priority_level: 1",
+            {"dynamic_batching": {}, "priority": {"levels": 2, "default": 1}},
+        ),
+        (
+            """default_queue_policy { timeout_action: DELAY default_timeout_microseconds: 1500 }
+            priority_queue_policy {
+              key: 2 value { max_queue_size: 3 allow_timeout_override: true }
+            }
+            priority_queue_policy { key: 1 value { } }""",
+            {
+                "dynamic_batching": {},
+                "queue": {
+                    "timeout_action": "delay",
+                    "timeout": "1500us",
+                    "levels": {"1": {}, "2": {"max_size": 3, "allow_timeout_override": True}},
+                },
+            },
+        ),
+        ("priority_levels: 2", None),
+        ("default_queue_policy { }", None),
+        ("default_queue_policy { max_queue_size: 3000000000 }", None),
+        ("priority_queue_policy { key: 0 value { max_queue_size: 3 } }", None),
+    ],
+)
+def test_queues(text: str, expected: dict[str, Any] | None) -> None:
+    found = data(f'backend: "python" dynamic_batching {{ {text} }}')
+    words = ("dynamic_batching", "priority", "queue")
+    assert {word: found[word] for word in words if word in found} == (expected or {})
+    assert ("dynamic_batching" in found.get("config", {})) is (expected is None)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("rate_limiter { }", {"rate_limiter": {}}),
+        ('host_policy: "near"', {"host_policy": "near"}),
+        (
+            """rate_limiter {
+              resources { name: "R" count: 2 } resources { name: "S" global: true count: 1 }
+              priority: 3
+            }""",
+            {
+                "rate_limiter": {
+                    "resources": {"R": 2, "S": {"count": 1, "global": True}},
+                    "priority": 3,
+                }
+            },
+        ),
+        ('rate_limiter { resources { name: "R" } }', None),
+        (
+            'rate_limiter { resources { name: "R" count: 1 } resources { name: "R" count: 1 } }',
+            None,
+        ),
+    ],
+)
+def test_limits(text: str, expected: dict[str, Any] | None) -> None:
+    found = data(f'backend: "python" instance_group {{ kind: KIND_CPU {text} }}')
+    words = ("rate_limiter", "host_policy")
+    assert {word: found[word] for word in words if word in found} == (expected or {})
+    assert ("instance_group" in found.get("config", {})) is (expected is None)
+
+
+def test_response_cache() -> None:
+    assert data("response_cache { enable: true }")["response_cache"] is True
+    off = data("response_cache { }")
+    assert "response_cache" not in off
+    assert "response_cache" in off["config"]

@@ -16,9 +16,9 @@ from pydantic import BeforeValidator, Field, ValidationError
 from ensemblegen import source
 from ensemblegen.artifacts.stamp import stamped
 from ensemblegen.errors import InputError, Span, did_you_mean
-from ensemblegen.form import problems_of
+from ensemblegen.form import Node, problems_of
 from ensemblegen.source import Document
-from ensemblegen.spec import EnvironmentWord, InputSpec, Node, PerDevice, TensorSpec
+from ensemblegen.spec import EnvironmentWord, InputSpec, PerDevice, TensorSpec
 from ensemblegen.words import Device, Name, Pad, per_device
 
 Arrays = Literal["numpy", "cupy", "torch"]

@@ -90,6 +90,7 @@ def _serve(repository: Path, options: Options, format: Format) -> None:
 
     with started(repository, options) as running:
         interface = interface_of(repository, running)
+        _warn(running)
         if format is Format.json:
             # One line, at once: the reader waits for it.
             print(json.dumps(_json(running, interface)), flush=True)
@@ -98,6 +99,18 @@ def _serve(repository: Path, options: Options, format: Format) -> None:
         code = running.wait()
         tail = "\n".join(plain(running.log)[-20:])
         raise MachineError(f"tritonserver ended by itself with exit code {code}:\n{tail}")
+
+
+def _warn(server: Server) -> None:
+    """Of what the server ignores without a word."""
+    from rich.markup import escape
+
+    from ensemblegen.engine.launch import unknown_policies
+
+    for policy, model in unknown_policies(server.repository, server.options.extra).items():
+        text = f"'{model}' wants the host policy '{policy}', which the server does not have: add"
+        flag = f"-- --host-policy={policy},cpu-cores=0-3 (or numa-node=0)"
+        stderr_console().print(f"[yellow]warning[/]: {escape(f'{text} {flag}')}", soft_wrap=True)
 
 
 @contextlib.contextmanager

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ensemblegen.emit import serving
 from ensemblegen.members import Member, MemberTensor
 from ensemblegen.model_config import ModelConfig, merge
 from ensemblegen.plan import Plan
-from ensemblegen.targets import Target
 from ensemblegen.types import Tensor, triton_dims
 from ensemblegen.words import Place
 
 _DATA_TYPES = ModelConfig.DESCRIPTOR.file.enum_types_by_name["DataType"].values_by_name
 
 
-def member(planned: Member, device: Place, target: Target) -> Any:
+def member(plan: Plan, planned: Member, device: Place) -> Any:
     """A member's complete configuration: nothing is left to the server's auto-completion."""
     config = ModelConfig()
     config.name = planned.model
@@ -28,8 +28,11 @@ def member(planned: Member, device: Place, target: Target) -> Any:
     if device != "auto":
         _instances(config.instance_group.add(), planned, device)
     _batching(config, planned)
-    for key, value in planned.kind.parameters(planned, device, target).items():
+    for key, value in planned.kind.parameters(planned, device, plan.target).items():
         config.parameters[key].string_value = value
+    if planned.serving.response_cache:
+        config.response_cache.enable = True
+    serving.warm_up(config, planned, serving.samples(plan, planned))
     if planned.config:
         merge(config, planned.config)
     return config
@@ -56,6 +59,8 @@ def ensemble(plan: Plan) -> Any:
         step.model_version = wiring.version  # left out it means 0, which is never there
         _put(step.input_map, wiring.inputs)
         _put(step.output_map, wiring.outputs)
+    if plan.response_cache:
+        config.response_cache.enable = True
     if plan.config:
         merge(config, plan.config)
     return config
@@ -93,11 +98,20 @@ def _instances(group: Any, planned: Member, device: Place) -> None:
     group.count = planned.instances[device]
     if device == "gpu":
         group.gpus.extend(planned.gpus)
+    if planned.serving.rate_limiter is not None:
+        serving.rate_limiter(group, planned.serving.rate_limiter)
+    if planned.serving.host_policy is not None:
+        group.host_policy = planned.serving.host_policy
 
 
 def _batching(config: Any, planned: Member) -> None:
-    if planned.batching is None:
-        return
-    config.dynamic_batching.SetInParent()
-    config.dynamic_batching.max_queue_delay_microseconds = planned.batching.max_queue_delay
-    config.dynamic_batching.preferred_batch_size.extend(planned.batching.preferred_batch_size)
+    wanted, said = planned.batching, planned.serving
+    if wanted is not None:
+        config.dynamic_batching.SetInParent()
+        config.dynamic_batching.max_queue_delay_microseconds = wanted.max_queue_delay
+        config.dynamic_batching.preferred_batch_size.extend(wanted.preferred_batch_size)
+        config.dynamic_batching.preserve_ordering = wanted.preserve_ordering
+    if said.priority is not None:
+        serving.priority(config.dynamic_batching, said.priority)
+    if said.queue is not None:
+        serving.queue(config.dynamic_batching, said.queue)

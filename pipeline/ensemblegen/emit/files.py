@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ensemblegen import __version__, edges, json_text, manifest
 from ensemblegen.content import Content, Linked, sha256, size
-from ensemblegen.emit import config
+from ensemblegen.emit import config, serving
 from ensemblegen.environments.declared import Declared
 from ensemblegen.manifest import (
     Manifest,
@@ -81,13 +81,14 @@ def _ensemble(plan: Plan) -> Iterator[tuple[str, Content]]:
 
 def _member(plan: Plan, member: Member) -> Iterator[tuple[str, Content]]:
     texts = {
-        device: _with_header(
-            member.origin, printer.text(config.member(member, device, plan.target))
-        )
+        device: _with_header(member.origin, printer.text(config.member(plan, member, device)))
         for device in {plan.devices[member.step]}
         | {devices[member.step] for devices in plan.variants.values()}
     }
-    own = dict(member.kind.files(member))
+    own = {
+        **dict(member.kind.files(member)),
+        **serving.warmup_files(serving.samples(plan, member)),
+    }
     yield f"{member.model}/config.pbtxt", texts[plan.devices[member.step]]
     for variant, devices in plan.variants.items():
         alternate = f"configs/{variant}.pbtxt"

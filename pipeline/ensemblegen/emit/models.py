@@ -17,6 +17,31 @@ from ensemblegen.source import Document
 _TENSOR = {"name": (), "data_type": ("dtype",), "dims": ("shape",)}
 """The words of a tensor in pipeline.yaml for its fields in a config; others are under `config`."""
 
+_POLICY = {
+    "max_queue_size": "max_size",
+    "default_timeout_microseconds": "timeout",
+    "timeout_action": "timeout_action",
+    "allow_timeout_override": "allow_timeout_override",
+}
+_BATCHING, _LEVELS = "dynamic_batching", "priority_queue_policy"
+_LIMITER: At = ("instance_group", "*", "rate_limiter")
+_WORDS: tuple[tuple[At, At], ...] = (
+    ((_BATCHING, "max_queue_delay_microseconds"), (_BATCHING, "max_queue_delay")),
+    ((_BATCHING, "priority_levels"), ("priority", "levels")),
+    ((_BATCHING, "default_priority_level"), ("priority", "default")),
+    ((_BATCHING, "default_queue_policy"), ("queue",)),
+    ((_BATCHING, _LEVELS), ("queue", "levels")),
+    ((_BATCHING, _LEVELS, "*"), ("queue", "levels", "*")),
+    *(((_BATCHING, "default_queue_policy", a), ("queue", b)) for a, b in _POLICY.items()),
+    *(((_BATCHING, _LEVELS, "*", a), ("queue", "levels", "*", b)) for a, b in _POLICY.items()),
+    (("model_warmup", "*"), ("warmup",)),
+    (("model_warmup", "*", "batch_size"), ("warmup", "batch_size")),
+    (("model_warmup", "*", "inputs", "*"), ("warmup",)),
+    (("response_cache", "enable"), ("response_cache",)),
+    ((*_LIMITER, "resources", "*"), ("rate_limiter", "resources")),
+)
+"""Fields of a config and the words of a step that set them."""
+
 
 def repository(plan: Plan, document: Document) -> Repository:
     """`plan` as the repository that it will be; models of pipelines inside it are context."""
@@ -33,7 +58,7 @@ def repository(plan: Plan, document: Document) -> Repository:
 
 def _models(plan: Plan, document: Document, *, context: bool = False) -> Iterator[Model]:
     for member in plan.members:
-        message = config.member(member, plan.devices[member.step], plan.target)
+        message = config.member(plan, member, plan.devices[member.step])
         places = _config(document, message, _of_member(member))
         folder = member.kind.folder_of(member)
         versions = discover.versions(folder) if folder is not None else ()
@@ -68,7 +93,7 @@ class _Ways(Mapping[At, Span]):
 
 
 def _of_member(member: Member) -> Callable[[At], Iterator[At]]:
-    step = ("steps", member.step)
+    step: At = ("steps", member.step)
     tensors = {"input": member.inputs, "output": member.outputs}
 
     def ways(at: At) -> Iterator[At]:
@@ -77,11 +102,20 @@ def _of_member(member: Member) -> Callable[[At], Iterator[At]]:
             yield from _in_tensor((*step, f"{at[0]}s", name), at[2:])
         elif at:
             yield (*step, "config", *at)
+            yield from ((*step, *way) for way in _words(at))
             yield (*step, *({"name": ("model",)}.get(str(at[0]), at)))
         else:
             yield step
 
     return ways
+
+
+def _words(at: At) -> Iterator[At]:
+    """The words of a step for a field that has another name than they; `*` is any part."""
+    for field, word in _WORDS:
+        if len(at) == len(field) and all(b in ("*", a) for a, b in zip(at, field, strict=True)):
+            keys = [part for part, kind in zip(at, field, strict=True) if kind == "*"]
+            yield tuple(str(keys.pop()) if part == "*" else part for part in word)
 
 
 def _of_ensemble(plan: Plan) -> Callable[[At], Iterator[At]]:

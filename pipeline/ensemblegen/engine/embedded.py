@@ -64,6 +64,12 @@ def backend_directory(engine: Engine) -> Path:
     return folder
 
 
+def cache_directory(engine: Engine) -> Path:
+    """Where its caches are, for --cache-directory; by itself it would look in /opt."""
+    assert engine.home is not None  # noqa: S101 - an embedded engine has one
+    return engine.home / "caches"
+
+
 def environment(engine: Engine) -> dict[str, str]:
     """The environment variables of the server, hence of its stubs."""
     assert engine.libraries is not None  # noqa: S101 - an embedded engine has them

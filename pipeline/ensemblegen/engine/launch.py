@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 
 from ensemblegen.engine import embedded, machine, pools
@@ -19,6 +21,10 @@ _POOL_FLAG = "--cuda-memory-pool-byte-size"
 _REGION_KEYS = ("shm-default-byte-size", "shm-growth-byte-size")
 _BACKEND_FLAG = "--backend-config"
 _DOCKER_MEMORY = 2 << 30
+CACHE_SIZE = 64 << 20
+"""Bytes of answers that are kept, of all models together: the least recently used give way."""
+_RATE_FLAG = "--rate-limit"
+_POLICY_FLAG = "--host-policy"
 _SERVICES = {
     "HTTPService": "--allow-http",
     "GRPCInferenceService": "--allow-grpc",
@@ -65,6 +71,7 @@ def prepare(
     environment = dict(os.environ)
     if engine.kind is Choice.embedded:
         command.append(f"--backend-directory={embedded.backend_directory(engine)}")
+        command.append(f"--cache-directory={embedded.cache_directory(engine)}")
         environment = embedded.environment(engine)
     return Launch([*command, *settings.extra], environment)
 
@@ -72,6 +79,17 @@ def prepare(
 def with_regions(command: list[str], prefix: str) -> list[str]:
     """The command with the prefix that all shared memory of its Python stubs gets."""
     return [*command, f"--backend-config=python,shm-region-prefix-name={prefix}"]
+
+
+def unknown_policies(repository: Repository, extra: tuple[str, ...]) -> dict[str, str]:
+    """Host policies that no flag gives, so that the server ignores them; each with its model."""
+    given = {value.partition(",")[0] for value in _values(extra, _POLICY_FLAG)}
+    return {
+        policy: model.name
+        for model in reversed(repository.models)
+        for policy in model.host_policies
+        if policy not in given
+    }
 
 
 def services(extra: tuple[str, ...]) -> list[str]:
@@ -112,6 +130,26 @@ def _region_flags(regions: pools.Regions | None, extra: tuple[str, ...]) -> list
     return [f"{_BACKEND_FLAG}=python,{key}={value}" for key, value in wanted if key not in given]
 
 
+def _wanted(repository: Repository, extra: tuple[str, ...]) -> list[str]:
+    """What configs ask for and a server does not do by itself: a cache, limits of rates."""
+    flags = []
+    given = [*_values(extra, "--cache-config"), *_values(extra, "--response-cache-byte-size")]
+    if any(model.cached for model in repository.models) and not given:
+        flags.append(f"--cache-config=local,size={CACHE_SIZE}")
+    limited = any(model.limited for model in repository.models)
+    if limited and not list(_values(extra, _RATE_FLAG)):
+        flags.append(f"{_RATE_FLAG}=execution_count")
+    return flags
+
+
+def _values(extra: tuple[str, ...], flag: str) -> Iterator[str]:
+    """What the user gives to `flag`, as `flag=value` or as two words."""
+    for word, after in zip_longest(extra, extra[1:], fillvalue=""):
+        name, _, value = word.partition("=")
+        if name == flag:
+            yield value or after
+
+
 def _common(settings: Settings, repository: Repository, *, gpu: bool) -> list[str]:
     flags = [
         f"--exit-timeout-secs={EXIT_TIMEOUT}",
@@ -125,7 +163,7 @@ def _common(settings: Settings, repository: Repository, *, gpu: bool) -> list[st
         flags.append("--allow-gpu-metrics=false")
     if settings.profile is not None:
         flags.append(f"--model-config-name={settings.profile}")
-    return flags
+    return [*flags, *_wanted(repository, settings.extra)]
 
 
 def _flags(host: str, ports: Ports) -> list[str]:

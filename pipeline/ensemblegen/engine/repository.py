@@ -32,6 +32,12 @@ class Model:
     instances: int = 1
     batch_bytes: int = 0
     """What the inputs and outputs of its largest batch take, as far as a manifest says."""
+    cached: bool = False
+    """It wants its answers kept."""
+    limited: bool = False
+    """It has a rate limiter."""
+    host_policies: tuple[str, ...] = ()
+    """By name; the server has them from its command line."""
 
     @property
     def ensemble(self) -> bool:
@@ -96,6 +102,9 @@ def _model(folder: Path, profile: str | None, batch_bytes: int) -> Model:
         completes=model.completes,
         instances=sum(map(_count, message.instance_group)) or 1,
         batch_bytes=batch_bytes,
+        cached=message.response_cache.enable,
+        limited=any(group.HasField("rate_limiter") for group in message.instance_group),
+        host_policies=tuple(sorted({group.host_policy for group in message.instance_group} - {""})),
     )
 
 

@@ -125,6 +125,8 @@ class Pipeline:
             data["device"] = self.setting.device
         if self.setting.gpus != _EVERY_GPU:
             data["gpus"] = list(self.setting.gpus)
+        if model.message.response_cache.enable:
+            data["response_cache"] = True
         if _has_files(model):
             data["folder"] = where(model)
         if self.models:
@@ -193,6 +195,8 @@ class Pipeline:
     def _left(self) -> Data:
         """Fields of the ensemble's config that have no word."""
         left = fields.rest(self.ensemble.model.message, _OWN)
+        if left.get("response_cache", {}).get("enable"):
+            del left["response_cache"]
         scheduling = left.pop("ensemble_scheduling", {})
         scheduling.pop("step", None)
         return {**left, "ensemble_scheduling": scheduling} if scheduling else left

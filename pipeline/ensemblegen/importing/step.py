@@ -6,11 +6,11 @@ What the file has no word for goes below `config:`, field by field as it was.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ensemblegen import normal
-from ensemblegen.importing import fields
+from ensemblegen.importing import fields, serving
 from ensemblegen.model_config import ModelConfig
 from ensemblegen.repository.ensemble import Step
 from ensemblegen.repository.model import PLATFORM_BACKENDS, Model
@@ -18,10 +18,8 @@ from ensemblegen.repository.model import PLATFORM_BACKENDS, Model
 _TYPES = ModelConfig.DESCRIPTOR.file.enum_types_by_name["DataType"].values_by_number
 _TENSOR = ("name", "data_type", "dims")
 _WORDS = frozenset({"name", "backend", "max_batch_size", "input", "output"})
-_DELAY = "max_queue_delay_microseconds"
-_SIZES = "preferred_batch_size"
-_LONGEST_DELAY = 10**12
 _MOST = 2**31
+_GROUP = frozenset({"kind", "count", "rate_limiter", "host_policy"})
 
 Data = dict[str, Any]
 
@@ -34,6 +32,8 @@ class Placement:
     instances: int = 1
     gpus: tuple[int, ...] | None = None
     """Of a model on GPUs; these are the pipeline's."""
+    words: Mapping[str, Any] = field(default_factory=dict)
+    """What its instance group says beyond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +94,11 @@ def backend(model: Model, folder: str, use: Wired, setting: Setting) -> Data:
     message = model.message
     placed = placement(model)
     said = placed is not None and placed.gpus in (None, setting.gpus)
-    batching = _dynamic_batching(message)
+    batching = serving.batching(message)
+    kept = message.response_cache.enable
     known = _WORDS | {word for word, is_said in (("instance_group", said),
-                      ("dynamic_batching", batching is not None)) if is_said}  # fmt: skip
+                      ("dynamic_batching", batching is not None),
+                      ("response_cache", kept)) if is_said}  # fmt: skip
     data: Data = {
         "backend": message.backend or PLATFORM_BACKENDS.get(message.platform, ""),
         "folder": folder,
@@ -109,8 +111,9 @@ def backend(model: Model, folder: str, use: Wired, setting: Setting) -> Data:
     data["outputs"] = _outputs(message, use)
     data |= _tensors(use)
     data |= _device(placed if said else None, setting)
-    if batching is not None:
-        data["dynamic_batching"] = batching
+    data |= batching or {}
+    if kept:
+        data["response_cache"] = True
     left = fields.rest(message, known)
     return {**data, "config": left} if left else data
 
@@ -125,16 +128,15 @@ def placement(model: Model) -> Placement | None:
     name = completed_backend(model)
     count = group.count or normal.instances(kind, name)
     given = {field.name for field, _ in group.ListFields()}
-    if len(groups) > 1 or count is None or not 0 < count < _MOST:
+    words = serving.rate_limiter(group)
+    if len(groups) > 1 or count is None or not 0 < count < _MOST or words is None:
         return None
-    if kind == "KIND_CPU" and given <= {"kind", "count"}:
-        return Placement("cpu", count)
-    if (
-        kind == "KIND_GPU"
-        and given <= {"kind", "count", "gpus"}
-        and min(group.gpus, default=0) >= 0
-    ):
-        return Placement("gpu", count, tuple(group.gpus))
+    if group.host_policy:
+        words["host_policy"] = group.host_policy
+    if kind == "KIND_CPU" and given <= _GROUP:
+        return Placement("cpu", count, None, words)
+    if kind == "KIND_GPU" and given <= {*_GROUP, "gpus"} and min(group.gpus, default=0) >= 0:
+        return Placement("gpu", count, tuple(group.gpus), words)
     return None
 
 
@@ -172,22 +174,4 @@ def _device(placed: Placement | None, setting: Setting) -> Data:
     data: Data = {} if device == setting.device else {"device": device}
     if placed and placed.instances != 1:
         data["instances"] = placed.instances
-    return data
-
-
-def _dynamic_batching(message: Any) -> Data | None:
-    """In the words of a step; None where they do not say it all."""
-    if not message.HasField("dynamic_batching") or message.max_batch_size == 0:
-        return None
-    batching = message.dynamic_batching
-    sizes, delay = list(batching.preferred_batch_size), batching.max_queue_delay_microseconds
-    if {field.name for field, _ in batching.ListFields()} - {_DELAY, _SIZES}:
-        return None
-    if min(sizes, default=1) < 1 or delay >= _LONGEST_DELAY:
-        return None
-    words: Data = {"max_queue_delay": _duration(delay)} if delay else {}
-    return {**words, _SIZES: sizes} if sizes else words
-
-
-def _duration(delay: int) -> str:
-    return f"{delay // 1000}ms" if delay % 1000 == 0 else f"{delay}us"
+    return {**data, **(placed.words if placed else {})}

@@ -66,7 +66,7 @@ def _compared(plan: Plan, models: Mapping[str, Model]) -> Iterator[tuple[str, li
     """The fields in which each model that the pipeline makes differs from what it was."""
     yield plan.name, _differing(config.ensemble(plan), models[plan.name])
     for member in plan.members:
-        made = config.member(member, plan.devices[member.step], plan.target)
+        made = config.member(plan, member, plan.devices[member.step])
         yield member.model, _differing(made, models[member.model])
 
 

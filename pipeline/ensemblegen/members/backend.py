@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field
 from ensemblegen.content import Content, Linked
 from ensemblegen.environments import carried
 from ensemblegen.environments.execution import PARAMETER
+from ensemblegen.form import Node
 from ensemblegen.members.kind import (
     FORCE_CPU,
     Kind,
@@ -23,7 +24,8 @@ from ensemblegen.members.kind import (
     Site,
     own_config,
 )
-from ensemblegen.spec import DynamicBatching, Fields, Node, StepInput, StepSpec
+from ensemblegen.serving import DynamicBatching
+from ensemblegen.spec import Fields, StepInput, StepSpec
 from ensemblegen.targets import Target
 from ensemblegen.types import Tensor
 from ensemblegen.words import Dim, Element, Path, Place, TensorName, batching

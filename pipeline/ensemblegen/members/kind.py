@@ -19,8 +19,9 @@ from ensemblegen.environments.execution import Execution
 from ensemblegen.errors import Problem
 from ensemblegen.model_config import ModelConfig, merge
 from ensemblegen.places import At
+from ensemblegen.serving import DynamicBatching, Serving
 from ensemblegen.source import Document
-from ensemblegen.spec import DynamicBatching, PipelineSpec, StepSpec
+from ensemblegen.spec import PipelineSpec, StepSpec
 from ensemblegen.targets import Target
 from ensemblegen.types import DType, Shape, Tensor
 from ensemblegen.words import DEVICES, Device, Place
@@ -141,6 +142,8 @@ class Member:
     artifact: Any
     config: Mapping[str, Any]
     """The author's own ModelConfig fields."""
+    serving: Serving = field(default_factory=Serving)
+    """How Triton is to run it, beyond instances and batches."""
     executions: Mapping[Place, Execution] = field(default_factory=dict)
     """The environments that were built for it and placed, by device."""
 

@@ -12,6 +12,7 @@ from ensemblegen.check.pipeline.names import names
 from ensemblegen.check.pipeline.optional import optional
 from ensemblegen.check.pipeline.order import order
 from ensemblegen.check.pipeline.references import references
+from ensemblegen.check.pipeline.serving import serving
 from ensemblegen.check.pipeline.subsets import subsets
 from ensemblegen.check.pipeline.tensors import tensors
 from ensemblegen.check.pipeline.use import use
@@ -31,6 +32,7 @@ RULES: tuple[Rule, ...] = (
     tensors,
     batching,
     fields,
+    serving,
     examples,
 )
 

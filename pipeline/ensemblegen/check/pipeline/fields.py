@@ -62,9 +62,9 @@ def _tensor(graph: Graph, given: Mapping[str, Any], at: At, message: str) -> Ite
         yield Problem("E412", reason, graph.document.key_span((*at, *way)), hint)
     for name in given:
         side = "input" if message == "ModelInput" else "output"
-        yield from _late(graph, f"{side}.{_snake(name)}", graph.document.key_span((*at, name)))
-        if _snake(name) in ("name", "data_type", "dims"):
-            words = f"{_snake(name)} is set by the tensor's name, `dtype` and `shape`"
+        yield from _late(graph, f"{side}.{snake(name)}", graph.document.key_span((*at, name)))
+        if snake(name) in ("name", "data_type", "dims"):
+            words = f"{snake(name)} is set by the tensor's name, `dtype` and `shape`"
             span = graph.document.key_span((*at, name))
             yield Problem("E412", words, span, "remove it from `config`")
 
@@ -85,7 +85,7 @@ def _check(
         yield Problem("E412", message, graph.document.key_span((*at, *way)), hint)
     for name in given:
         span = graph.document.key_span((*at, name))
-        plain = _snake(name)
+        plain = snake(name)
         if is_ensemble and plain in _NOT_ON_ENSEMBLES:
             message = f"an ensemble cannot have {plain}"
             yield Problem("E412", message, span, "put it under the step that needs it")
@@ -96,7 +96,7 @@ def _check(
         inner = given[name] if isinstance(given[name], Mapping) else {}
         for field in inner:
             place = graph.document.key_span((*at, name, field))
-            yield from _late(graph, f"{plain}.{_snake(str(field))}", place)
+            yield from _late(graph, f"{plain}.{snake(str(field))}", place)
 
 
 def _only_limits(field: str, value: Any) -> bool:
@@ -113,5 +113,5 @@ def _late(graph: Graph, way: str, span: Span) -> Iterator[Problem]:
         yield Problem("E504", message, span, f'`target: "{since}"` or remove it')
 
 
-def _snake(name: str) -> str:
+def snake(name: str) -> str:
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)

@@ -29,6 +29,7 @@ from ensemblegen.check.repository.pairs import pairs
 from ensemblegen.check.repository.python_calls import python_calls
 from ensemblegen.check.repository.python_source import python_source
 from ensemblegen.check.repository.queues import queues
+from ensemblegen.check.repository.rates import rates
 from ensemblegen.check.repository.repeats import repeats
 from ensemblegen.check.repository.rings import rings
 from ensemblegen.check.repository.scheduling import scheduling
@@ -64,6 +65,7 @@ RULES: tuple[Rule, ...] = (
     batch_io,
     sequences,
     instances,
+    rates,
     environment,
     warmup,
     caching,

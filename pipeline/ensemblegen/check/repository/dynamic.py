@@ -12,6 +12,8 @@ from ensemblegen.repository.model import Model, Repository
 
 FIELD = "dynamic_batching"
 _DELAY = 1  # ModelQueuePolicy.TimeoutAction
+_WITHOUT_BATCHES = frozenset({"default_queue_policy", "priority_queue_policy", "priority_levels"})
+"""What works for single requests, too (observed on 24.10)."""
 
 
 def dynamic(model: Model, _: Repository) -> Iterator[Problem]:
@@ -93,6 +95,8 @@ def _order(model: Model, config: Config, batching: Any) -> Iterator[Problem]:
 def _in_vain(model: Model, config: Config) -> Iterator[Problem]:
     batching = config.message.dynamic_batching
     if model.max_batch_size or model.completes or batching.preferred_batch_size:
+        return
+    if any(field.name in _WITHOUT_BATCHES for field, _ in batching.ListFields()):
         return
     if config.knows("max_batch_size"):
         text = f"'{model.name}' has dynamic_batching, and without max_batch_size nothing is batched"
