@@ -41,7 +41,7 @@ _URL = re.compile(r"^[a-z][a-z0-9+.\-]*://")
 class PipSection(BaseModel):
     """`- pip: [...]` among the dependencies."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
     pip: list[str]
 
 
@@ -55,7 +55,7 @@ Dependency = Annotated[
 class EnvironmentFile(BaseModel):
     """conda's environment.yml, and three words of ours."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
     name: str | None = None
     channels: list[str] = Field(default_factory=lambda: list(_CHANNELS))
     dependencies: list[Dependency] = Field(min_length=1)
