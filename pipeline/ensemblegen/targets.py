@@ -105,11 +105,6 @@ class Target:
         return self._of(CUDA)
 
     @property
-    def sources_activate(self) -> bool:
-        """Whether Triton runs bin/activate; from 25.08 it sets the variables itself."""
-        return not self.has("25.08")
-
-    @property
     def xgboost_ubj(self) -> bool:
         return self.has("24.10")
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ensemblegen.bench.inputs import fitted, generated, require_sizes, shape
+from ensemblegen.bench.inputs import fitted, generated, shape
 from ensemblegen.client.interface import Interface
 from ensemblegen.client.rows import from_values
 from ensemblegen.client.tensors import arrays
@@ -86,7 +86,7 @@ def test_what_cannot_be_made_up(
     size: tuple[Dim, ...], shapes: dict[str, tuple[int, ...]], code: str, words: str
 ) -> None:
     with pytest.raises(InputError, match=words) as refused:
-        require_sizes(one(DType.FP32, *size), shapes)
+        generated(one(DType.FP32, *size), shapes, seed=0)
     (problem, *_) = refused.value.problems
     assert problem.code == code
 

@@ -217,10 +217,10 @@ def test_what_the_server_demands_besides(tmp_path: Path) -> None:
     assert old.conda_specs(found) == ("scipy", "python 3.10.*", "numpy")
     assert "numpy <2" in old.constraints
     assert "numpy <2" not in new.constraints
-    assert not old.needs_stub
+    assert old.python == old.target.python
     assert "__cuda" not in old.virtual
     other = read(tmp_path, "dependencies: ['python=3.11.*', numpy, cuda-version=12.6]")
     gpu = profile.of(other, Target("24.10"))
     assert gpu.conda_specs(other) == ("python=3.11.*", "numpy", "cuda-version=12.6")
-    assert gpu.needs_stub
+    assert gpu.python != gpu.target.python
     assert "__cuda" in gpu.virtual

@@ -73,11 +73,6 @@ def generated(
     ]
 
 
-def require_sizes(interface: Interface, shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """InputError where rows cannot be made up."""
-    _sizes(interface, [each for each in interface.inputs if not each.optional], shapes)
-
-
 def _sizes(
     interface: Interface,
     wanted: Iterable[ManifestTensor],

@@ -97,11 +97,10 @@ def compile(
     checked = sound(pipeline, Choice(device, profile, fuse))
     if forbid_copies:
         require_no_copies(checked)
-    plan = checked.fused(fuse)
+    plan = fitted(checked.fused(fuse), environments)
     traffic = edges.trace(plan)
-    plan = fitted(plan, environments)
     target = output or pipeline.parent / "build" / "repository"
-    made, archives = files(plan), beside.of(plan)
+    made, archives = files(plan, traffic), beside.of(plan)
     beside.require_apart(archives, target)
     looking = dry_run or check
     if looking:

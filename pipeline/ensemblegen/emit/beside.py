@@ -14,11 +14,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ensemblegen.content import Content, Linked, take
-from ensemblegen.emit.write import Changes, locked, remedy
+from ensemblegen.emit.write import Changes, remedy
 from ensemblegen.environments import archive, carried, store, tree
 from ensemblegen.environments.faults import Fault
 from ensemblegen.environments.progress import Report, silent
 from ensemblegen.errors import InputError, MachineError, Problem
+from ensemblegen.folder_lock import held
 from ensemblegen.plan import Plan
 
 Beside = Mapping[str, tuple[Content, bool]]
@@ -92,7 +93,7 @@ def put(beside: Beside, repository: Path, report: Report = silent) -> Changes:
     folder = repository.resolve().parent
     try:
         changes = compare(beside, repository)
-        with _made([folder, *((folder / path).parent for path in beside)]), locked(folder):
+        with _made([folder, *((folder / path).parent for path in beside)]), held(folder):
             for path in (*changes.added, *changes.changed):
                 _place(folder / path, *beside[path], report)
     except OSError as error:

@@ -6,11 +6,12 @@ after   {path inside the repository: content}, sorted
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ensemblegen import __version__, edges, json_text, manifest
 from ensemblegen.content import Content, Linked, sha256, size
+from ensemblegen.edges import Traffic
 from ensemblegen.emit import config, serving
 from ensemblegen.environments.declared import Declared
 from ensemblegen.manifest import (
@@ -32,14 +33,15 @@ _ENSEMBLE_VERSION = (
 )
 
 
-def files(plan: Plan) -> dict[str, Content]:
-    """The repository of `plan`, its manifest included."""
+def files(plan: Plan, traffic: Traffic | None = None) -> dict[str, Content]:
+    """The repository of `plan`, its manifest included; `traffic` is its own, if known already."""
+    moved = (traffic or edges.trace(plan)).batch_bytes
     made: dict[str, Content] = {}
     for path, content in sorted(_files(plan), key=lambda entry: entry[0]):
         if path in made:
             raise AssertionError(f"two files for {path}: the checks let a collision through")
         made[path] = content
-    made[manifest.NAME] = json_text.text(manifest.to_json(_manifest(plan, made))).encode()
+    made[manifest.NAME] = json_text.text(manifest.to_json(_manifest(plan, made, moved))).encode()
     return made
 
 
@@ -103,7 +105,7 @@ def _with_header(origin: str, text: str) -> bytes:
     return (header + text).encode()
 
 
-def _manifest(plan: Plan, made: dict[str, Content]) -> Manifest:
+def _manifest(plan: Plan, made: dict[str, Content], moved: Mapping[str, int]) -> Manifest:
     described = {content: _file(content) for content in set(made.values())}
     return Manifest(
         ensemblegen=__version__,
@@ -114,7 +116,7 @@ def _manifest(plan: Plan, made: dict[str, Content]) -> Manifest:
         max_batch_size=plan.max_batch_size,
         inputs=tuple(_tensor(each) for each in plan.inputs),
         outputs=tuple(_tensor(each) for each in plan.outputs),
-        models=tuple(_models(plan)),
+        models=tuple(_models(plan, moved)),
         files={path: described[content] for path, content in made.items()},
         environments=tuple(_environments(plan)),
     )
@@ -130,9 +132,8 @@ def _tensor(each: Interface) -> ManifestTensor:
     )
 
 
-def _models(plan: Plan) -> Iterator[ManifestModel]:
+def _models(plan: Plan, moved: Mapping[str, int]) -> Iterator[ManifestModel]:
     found: dict[str, ManifestModel] = {}
-    moved = edges.trace(plan).batch_bytes
     for each in plan.all():
         for member in each.members:
             found.setdefault(member.model, _model(each, member, moved.get(member.model, 0)))

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ensemblegen import manifest
-from ensemblegen.emit.write import locked
 from ensemblegen.environments.execution import FOLDER
 from ensemblegen.environments.survey import MARKER
 from ensemblegen.errors import MachineError
+from ensemblegen.folder_lock import held
 
 _OURS = re.compile(r"[0-9a-f]{16}(\.tar\.gz)?")
 
@@ -29,7 +29,7 @@ def prune(repository: Path, *, dry_run: bool) -> list[tuple[Path, int]]:
     try:
         if not (folder / FOLDER).is_dir():
             return gone
-        with locked(folder):  # no compile places any meanwhile
+        with held(folder):  # no compile places any meanwhile
             for path in _unused(folder):
                 gone.append((path, _size(path)))
                 if not dry_run:

@@ -7,10 +7,8 @@ new one. A second run with the same result touches nothing.
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import errno
-import fcntl
 import os
 import shutil
 import stat
@@ -21,6 +19,7 @@ from pathlib import Path
 
 from ensemblegen.content import Content, Linked, link, size, take
 from ensemblegen.errors import InputError, MachineError, Problem
+from ensemblegen.folder_lock import held
 from ensemblegen.manifest import NAME, Manifest, read
 
 _AT_FDCWD = -100
@@ -72,7 +71,7 @@ def write(files: Mapping[str, Content], repository: Path) -> Changes:
     target = repository.resolve()  # a link to a folder stays a link
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with locked(target.parent):
+        with held(target.parent):
             _sweep(target)
             changes = compare(files, repository)
             if changes:
@@ -250,17 +249,6 @@ def _exchange(one: Path, other: Path) -> bool:
     if code in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
         return False
     raise OSError(code, os.strerror(code), str(other))
-
-
-@contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """One writer at a time below `folder`; the kernel lets go of the lock when we die."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _sweep(target: Path) -> None:

@@ -13,6 +13,7 @@ import shutil
 from pathlib import Path
 
 from ensemblegen import manifest
+from ensemblegen.backends.python import FORCE_CPU
 from ensemblegen.engine import embedded, machine
 from ensemblegen.engine.locate import Choice, Engine
 from ensemblegen.engine.repository import Repository
@@ -20,8 +21,7 @@ from ensemblegen.environments.execution import FOLDER
 from ensemblegen.environments.stubs import NAME
 from ensemblegen.errors import MachineError
 
-_FORCE = "FORCE_CPU_ONLY_INPUT_TENSORS"
-_STAYS = f'parameters {{ key: "{_FORCE}" value {{ string_value: "no" }} }}\n'
+_STAYS = f'parameters {{ key: "{FORCE_CPU}" value {{ string_value: "no" }} }}\n'
 
 
 def lacking(engine: Engine, repository: Repository) -> dict[str, Path]:
@@ -62,7 +62,7 @@ def _configs(folder: Path) -> dict[str, str]:
     files = [folder / "config.pbtxt", *sorted(folder.glob("configs/*.pbtxt"))]
     texts = {str(file.relative_to(folder)): file.read_text(encoding="utf-8") for file in files}
     return {
-        name: text if _FORCE in text else f"{text.rstrip()}\n{_STAYS}"
+        name: text if FORCE_CPU in text else f"{text.rstrip()}\n{_STAYS}"
         for name, text in texts.items()
     }
 

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from ensemblegen import manifest
+from ensemblegen.backends.python import ENVIRONMENT
 from ensemblegen.errors import InputError, Problem
 from ensemblegen.pbtxt import read as pbtxt
 from ensemblegen.pbtxt.config import Config
 from ensemblegen.repository import discover
 from ensemblegen.repository import model as models
 
-_ENVIRONMENT = "EXECUTION_ENV_PATH"
 _UNKNOWN_FIELD = "E122"
 _KIND_GPU = 1  # ModelInstanceGroup.Kind
 
@@ -92,7 +92,7 @@ def _model(folder: Path, profile: str | None, batch_bytes: int) -> Model:
     model = models.Model(folder.name, folder, _config(chosen), discover.versions(folder))
     message = model.message
     given = message.parameters
-    environment = given[_ENVIRONMENT].string_value if _ENVIRONMENT in given else None
+    environment = given[ENVIRONMENT].string_value if ENVIRONMENT in given else None
     return Model(
         name=message.name or folder.name,
         backend="" if model.is_ensemble else model.backend,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ensemblegen.environments.execution import HERE, PARAMETER
+from ensemblegen.backends.python import ENVIRONMENT, HERE
 
 
 def beside(folder: Path, config: Mapping[str, Any]) -> tuple[str, Path] | None:
@@ -15,7 +15,7 @@ def beside(folder: Path, config: Mapping[str, Any]) -> tuple[str, Path] | None:
     lies there; None where it names none, or one in the repository or out of reach of both.
     """
     parameters = config.get("parameters")
-    entry = parameters.get(PARAMETER) if isinstance(parameters, Mapping) else None
+    entry = parameters.get(ENVIRONMENT) if isinstance(parameters, Mapping) else None
     value = entry.get("string_value") if isinstance(entry, Mapping) else None
     if not isinstance(value, str) or not value.startswith(f"{HERE}/"):
         return None

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 _LOAD, _DYNAMIC = 1, 2
-_NEEDED, _STRINGS, _SONAME = 1, 5, 14
+_NEEDED, _STRINGS = 1, 5
 _OFFERS, _OFFERS_COUNT, _NEEDS, _NEEDS_COUNT = 0x6FFFFFFC, 0x6FFFFFFD, 0x6FFFFFFE, 0x6FFFFFFF
 
 
@@ -16,7 +16,6 @@ class Elf:
     """`needs`: versions by library, as in {"libstdc++.so.6": {"GLIBCXX_3.4.30"}}."""
 
     needed: tuple[str, ...] = ()
-    soname: str | None = None
     needs: Mapping[str, frozenset[str]] = field(default_factory=dict)
     offers: frozenset[str] = frozenset()
 
@@ -57,7 +56,6 @@ class _Reader:
         self._strings = self._offset(values[_STRINGS])
         return Elf(
             needed=tuple(self._string(value) for tag, value in self._entries if tag == _NEEDED),
-            soname=self._string(values[_SONAME]) if _SONAME in values else None,
             needs=dict(self._needs(values.get(_NEEDS), values.get(_NEEDS_COUNT, 0))),
             offers=frozenset(self._offers(values.get(_OFFERS), values.get(_OFFERS_COUNT, 0))),
         )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from ensemblegen.backends.python import HERE
 from ensemblegen.content import Content, Linked
 from ensemblegen.environments.store import ARCHIVE, Entry
 from ensemblegen.environments.stubs import NAME as STUB
@@ -17,8 +18,6 @@ each model's folder, for object stores, of which the server fetches model folder
 `directory`: as `beside`, unpacked: loads faster. `none`: steps run in the server's own Python."""
 
 FOLDER = "envs"
-PARAMETER = "EXECUTION_ENV_PATH"
-HERE = "$$TRITON_MODEL_DIRECTORY"  # must be what the value begins with
 
 
 @dataclass(frozen=True)

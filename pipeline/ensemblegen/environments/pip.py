@@ -21,6 +21,7 @@ from urllib.parse import unquote, urlsplit
 
 from ensemblegen.environments import secrets
 from ensemblegen.environments.faults import Fault, FaultKind
+from ensemblegen.environments.launch import tied
 from ensemblegen.environments.progress import Event, Report
 from ensemblegen.environments.scratch import scratch
 
@@ -43,13 +44,6 @@ _KEPT = (
     *("UV_REQUEST_TIMEOUT", "UV_CONCURRENT", "UV_EXCLUDE_NEWER", "UV_OFFLINE"),
 )
 """How variables begin that say where packages are; others would change what is built."""
-_DIES_WITH_US = """\
-import ctypes, os, sys
-ctypes.CDLL(None).prctl(1, 9)
-if os.getppid() == int(sys.argv[1]):
-    os.execv(sys.argv[2], sys.argv[2:])
-"""
-"""PR_SET_PDEATHSIG, which holds across execv."""
 _OUR_FILE = re.compile(r"\S*/scratch/[^/\s]+/requirements\.(?:in|txt)")
 _SIGNS: tuple[tuple[str, FaultKind], ...] = (
     ("no space left on device", "space"),
@@ -341,14 +335,14 @@ def _pip_index() -> str | None:
 def _uv(arguments: Sequence[str], surroundings: _Surroundings) -> str:
     """What uv prints. It never outlives this call, nor this process."""
     command = [
-        *(sys.executable, "-I", "-S", "-c", _DIES_WITH_US, str(os.getpid()), _uv_path()),
+        _uv_path(),
         *("--no-config", "--color", "never", "--no-progress", "--no-python-downloads"),
         *("--cache-dir", str(surroundings.cache.absolute() / "uv")),
         *(("--offline",) if surroundings.offline else ()),
         *arguments,
     ]
     uv = subprocess.Popen(
-        command,
+        tied(command),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -10,6 +10,7 @@ from ensemblegen.content import Linked
 from ensemblegen.environments import archive, tree
 from ensemblegen.environments.faults import Fault
 from ensemblegen.environments.progress import silent
+from ensemblegen.environments.store import ARCHIVE, short
 from ensemblegen.errors import Problem
 from ensemblegen.manifest import Manifest, ManifestEnvironment
 
@@ -25,7 +26,7 @@ def paths(repository: Path, made: Manifest) -> Iterator[tuple[ManifestEnvironmen
             continue
         for model in made.models:
             if model.execution == each.key:
-                yield each, repository / model.name / f"{each.key[:16]}.tar.gz"
+                yield each, repository / model.name / f"{short(each.key)}{ARCHIVE}"
 
 
 def unusable(repository: Path, made: Manifest) -> Iterator[Problem]:

@@ -33,11 +33,6 @@ class Profile:
         return f"{self.subdir}-py{self.python}-glibc{target.glibc}{numpy}{cuda}"
 
     @property
-    def needs_stub(self) -> bool:
-        """Whether the image's own stub is linked to another Python."""
-        return self.python != self.target.python
-
-    @property
     def virtual(self) -> dict[str, str]:
         """Conda's virtual packages, on that machine."""
         arch = "x86_64" if self.subdir == "linux-64" else "aarch64"

@@ -17,6 +17,7 @@ from ensemblegen.environments.entries import Entry
 from ensemblegen.environments.faults import Fault
 
 MARKER = "ensemblegen-env.json"
+"""At the root of what we build; a step compares it before it does anything else."""
 
 _ACTIVATE = "bin/activate"
 _PYTHON = "bin/python3"

@@ -13,7 +13,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
@@ -23,6 +22,7 @@ from typing import IO, Any
 
 from ensemblegen.environments import elf
 from ensemblegen.environments.faults import Fault
+from ensemblegen.environments.launch import tied
 from ensemblegen.environments.progress import Event, Report
 
 _TIMEOUT = 120.0
@@ -33,18 +33,6 @@ _NUMPY_1 = "up to 24.10 the server hands numpy 2 arrays of wrong values: ask for
 
 # One JSON line before each import, so that a crash has a name, and one with what came of it.
 # What modules print goes to stderr.
-_DIES_WITH_US = """\
-import ctypes, json, os, sys
-ctypes.CDLL(None).prctl(1, 9)
-if os.getppid() == int(sys.argv[1]):
-    try:
-        os.execve(sys.argv[3], sys.argv[3:], json.loads(sys.argv[2]))
-    except OSError as error:
-        print(json.dumps({"errno": error.errno}))
-"""
-"""PR_SET_PDEATHSIG: nobody else would end a module that hangs. The variables are an argument, as
-they would have this Python load the environment's libraries.
-"""
 _PROBE = """
 import importlib, json, os, sys
 out = os.fdopen(os.dup(1), "w")
@@ -224,11 +212,9 @@ def _run(
 
 
 def _command(python: Path, names: tuple[str, ...], home: str) -> list[str]:
-    variables = json.dumps(_variables(python.parent.parent, home))
-    return [
-        *(sys.executable, "-I", "-S", "-c", _DIES_WITH_US, str(os.getpid()), variables),
-        *(str(python), "-I", "-B", "-c", _PROBE, *names),
-    ]
+    # This Python would load the environment's libraries with these variables.
+    variables = _variables(python.parent.parent, home)
+    return tied([str(python), "-I", "-B", "-c", _PROBE, *names], variables)
 
 
 def _tail(errors: IO[bytes]) -> list[str]:

@@ -10,12 +10,11 @@ from typing import Annotated, Any, get_args
 
 from pydantic import BeforeValidator, Field
 
+from ensemblegen.backends.python import ENVIRONMENT, FORCE_CPU
 from ensemblegen.content import Content, Linked
 from ensemblegen.environments import carried
-from ensemblegen.environments.execution import PARAMETER
 from ensemblegen.form import Node
 from ensemblegen.members.kind import (
-    FORCE_CPU,
     Kind,
     Member,
     Memory,
@@ -120,7 +119,7 @@ class Backend(Kind):
         if outside is not None and outside[1].is_dir():
             message = f"the environment {outside[1].resolve()} is a folder, and left out"
             hint = f"put it at {outside[0]} beside the compiled repository, or pack it"
-            site.problem("E639", message, "config", "parameters", PARAMETER, hint=hint)
+            site.problem("E639", message, "config", "parameters", ENVIRONMENT, hint=hint)
         return Signature(inputs, outputs, _Artifact(folder, dict(files_of(folder))))
 
     def backend_of(self, step: BackendSpec) -> str:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ensemblegen import json_text
+from ensemblegen.backends.python import ENVIRONMENT, FORCE_CPU
 from ensemblegen.content import Content
-from ensemblegen.environments.execution import PARAMETER
-from ensemblegen.members.kind import FORCE_CPU, Kind, Member, Memory, Signature, Site
+from ensemblegen.members.kind import Kind, Member, Memory, Signature, Site
 from ensemblegen.members.python import needs_gpu_inputs, runtime, sources, step_data
 from ensemblegen.targets import Target
 from ensemblegen.words import Place
@@ -37,7 +37,7 @@ class Fused(Kind):
 
     def parameters(self, member: Member, device: Place, target: Target) -> dict[str, str]:
         execution = member.executions.get(device)
-        given = {PARAMETER: execution.value} if execution else {}
+        given = {ENVIRONMENT: execution.value} if execution else {}
         if needs_gpu_inputs(_links(member)[0].member, device):
             given[FORCE_CPU] = "no"
         return given

@@ -165,9 +165,6 @@ _MEMORIES: Mapping[Place, Memory] = {
     "auto": Memory("open"),
 }
 
-FORCE_CPU = "FORCE_CPU_ONLY_INPUT_TENSORS"
-"""The parameter without whose "no" the Python backend copies every input to the host."""
-
 
 def own_config(member: Member) -> Any:
     """The author's own fields, as a ModelConfig."""

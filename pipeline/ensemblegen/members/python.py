@@ -14,16 +14,15 @@ from pydantic_core import PydanticCustomError
 from ensemblegen import catalog, json_text
 from ensemblegen.artifacts.stamp import stamped
 from ensemblegen.artifacts.step_source import ArraysWord, Entry, StepSource
+from ensemblegen.backends.python import ENVIRONMENT, FORCE_CPU
 from ensemblegen.content import Content, Linked
 from ensemblegen.environments.declared import ARCHIVES, Declared
 from ensemblegen.environments.demands import declared_at
-from ensemblegen.environments.execution import PARAMETER
 from ensemblegen.environments.secrets import masked
 from ensemblegen.errors import Problem, did_you_mean, nearest
 from ensemblegen.members import implementation
 from ensemblegen.members.implementation import Implementation
 from ensemblegen.members.kind import (
-    FORCE_CPU,
     Kind,
     Member,
     MemberTensor,
@@ -133,7 +132,7 @@ class Python(Kind):
 
     def parameters(self, member: Member, device: Place, target: Target) -> dict[str, str]:
         execution = member.executions.get(device)
-        given = {PARAMETER: execution.value} if execution else {}
+        given = {ENVIRONMENT: execution.value} if execution else {}
         if needs_gpu_inputs(member, device):
             # Without this the backend copies every input to the host before the step sees it.
             given[FORCE_CPU] = "no"

@@ -11,9 +11,6 @@ from ensemblegen.environments.lock import Lock
 from ensemblegen.environments.profile import Profile
 from ensemblegen.environments.progress import Report
 
-MARKER = "ensemblegen-env.json"
-"""At the root of what we build; a step compares it before it does anything else."""
-
 
 @dataclass(frozen=True, slots=True)
 class Task:

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from ensemblegen.content import Linked, take
 from ensemblegen.environments import archive, pack, stubs, verify
-from ensemblegen.environments.builders.builder import MARKER, Made, Task
+from ensemblegen.environments.builders.builder import Made, Task
 from ensemblegen.environments.declared import ACTIVATE
 from ensemblegen.environments.faults import Fault
 from ensemblegen.environments.lock import Lock
+from ensemblegen.environments.survey import MARKER
 
 
 class Prebuilt:

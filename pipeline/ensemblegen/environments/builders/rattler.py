@@ -7,11 +7,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ensemblegen.environments import conda, nearby, pack, pip, stubs, verify
-from ensemblegen.environments.builders.builder import MARKER, Made, Task
+from ensemblegen.environments.builders.builder import Made, Task
 from ensemblegen.environments.builders.marker import marker
 from ensemblegen.environments.conda import CondaPackage
 from ensemblegen.environments.lock import Lock
 from ensemblegen.environments.pip import PipPackage
+from ensemblegen.environments.survey import MARKER
 
 
 class Rattler:

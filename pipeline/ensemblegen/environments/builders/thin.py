@@ -11,10 +11,11 @@ import re
 from pathlib import Path
 
 from ensemblegen.environments import pack, pip, verify
-from ensemblegen.environments.builders.builder import MARKER, Made, Task
+from ensemblegen.environments.builders.builder import Made, Task
 from ensemblegen.environments.builders.marker import marker
 from ensemblegen.environments.faults import Fault
 from ensemblegen.environments.lock import Lock
+from ensemblegen.environments.survey import MARKER
 
 _ACTIVATE = """\
 # Sourced by Triton up to 25.07; later it sets these variables itself.
