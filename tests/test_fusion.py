@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from google.protobuf import text_format
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from ensemblegen import edges
@@ -231,10 +231,25 @@ def graphs(draw: st.DrawFn) -> tuple[dict[str, list[str]], list[str], dict[str, 
     return {name: made[name] for name in names}, outputs, dict.fromkeys(alone, "fuse: false")
 
 
+CROSSED = (
+    {
+        "s0": ["x"],
+        "s1": ["x", "s0.y"],
+        "s2": ["x"],
+        "s5": ["s1.y", "s2.y"],
+        "s6": ["s2.y", "s0.y"],
+    },
+    ["s5", "s6"],
+    {"s1": "fuse: false"},
+)
+"""s0+s2+s6 gives s1 what it takes; s5 takes of s1, and may not be joined with s2 then."""
+
+
 @settings(
     max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(made=graphs(), word=st.sampled_from(["auto", "true"]))
+@example(made=CROSSED, word="true")
 def test_whatever_is_joined_gives_what_it_gave(
     tmp_path: Path, made: tuple[dict[str, list[str]], list[str], dict[str, str]], word: str
 ) -> None:

@@ -78,8 +78,10 @@ class _Graph:
                     return False
         return True
 
-    def stays_a_graph(self, names: frozenset[str]) -> bool:
-        """Whether nothing that leaves the group comes back into it."""
+    def stays_a_graph(self, names: frozenset[str], group: Mapping[str, frozenset[str]]) -> bool:
+        """Whether nothing that leaves `names` comes back into it, where each `group` that is joined
+        already waits for all that its steps wait for.
+        """
         outside = [after for name in names for after in self.feeds[name] if after not in names]
         seen: set[str] = set()
         while outside:
@@ -87,8 +89,9 @@ class _Graph:
             if here in names:
                 return False
             if here not in seen:
-                seen.add(here)
-                outside += self.feeds[here]
+                together = group.get(here, frozenset([here]))
+                seen |= together
+                outside += [after for each in together for after in self.feeds[each] - together]
         return True
 
     def loses_nothing(self, names: frozenset[str]) -> bool:
@@ -128,7 +131,7 @@ def _groups(graph: _Graph, *, eager: bool) -> list[tuple[str, ...]]:
             if after not in group or group[after] is group[name]:
                 continue
             both = group[name] | group[after]
-            if not graph.fit(both) or not graph.stays_a_graph(both):
+            if not graph.fit(both) or not graph.stays_a_graph(both, group):
                 continue
             if eager or graph.loses_nothing(both):
                 group.update(dict.fromkeys(both, both))
