@@ -14,6 +14,9 @@ _HERE = Path(__file__).resolve().parent
 ROOT = _HERE / "_builtin" if (_HERE / "_builtin").is_dir() else _HERE.parent.parent
 """What holds the built-in `python_models/` and `conda/`, in a wheel and in a checkout."""
 
+ARCHIVES = (".tar.gz", ".tgz", ".tar")
+"""How the names of environments end that somebody packed already."""
+
 FIRST = "ENSEMBLEGEN_CONDA"
 """The environment variable that names a folder to look into before `conda/`: for mirrors, and for
 machines that reach no channel.

@@ -13,7 +13,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeAlias
 
-from google.protobuf import json_format
 from google.protobuf.message import Message
 
 from ensemblegen.errors import MachineError, did_you_mean
@@ -66,6 +65,8 @@ def faults(fields: Mapping[str, Any], message: str = "ModelConfig") -> Iterator[
 
 
 def _refusal(fields: Mapping[str, Any], kind: Any) -> str | None:
+    from google.protobuf import json_format  # most pipelines need none of it
+
     try:
         json_format.ParseDict(dict(fields), kind())
     except (json_format.ParseError, ValueError, TypeError) as error:
@@ -76,6 +77,8 @@ def _refusal(fields: Mapping[str, Any], kind: Any) -> str | None:
 def merge(message: Message, fields: Mapping[str, Any]) -> None:
     """Put `fields` into `message`: maps and messages join, lists replace what stood there."""
     if fields:
+        from google.protobuf import json_format
+
         given = json_format.ParseDict(dict(fields), type(message)())
         _replace_lists(message, given)
         message.MergeFrom(given)

@@ -72,6 +72,8 @@ def _require_shallow(text: str, path: str) -> None:
     """Composing recurses in C: without a bound, a line of brackets would end the process."""
     depth = 0
     for event in yaml.parse(text, Loader=_LOADER):
+        if isinstance(event, yaml.ScalarEvent):  # most are
+            continue
         if isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
             depth += 1
             if depth > _DEPTH:

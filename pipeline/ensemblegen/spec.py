@@ -124,8 +124,8 @@ class StepSpec(Serving):
     version: StrictInt = Field(-1, ge=-1, description="The version that runs; -1 is the latest.")
     device: Device | None = None
     instances: Annotated[Instances, BeforeValidator(instance_counts)] = Instances()
-    dynamic_batching: Annotated[DynamicBatching | None, BeforeValidator(batching)] = (
-        DynamicBatching()
+    dynamic_batching: Annotated[DynamicBatching | None, BeforeValidator(batching)] = Field(
+        default_factory=DynamicBatching
     )
     max_batch_size: Size | None = None
     config: Fields = Field(

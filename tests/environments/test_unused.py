@@ -102,5 +102,5 @@ def test_what_cannot_be_read_or_is_no_repository(
     monkeypatch.setattr(Path, "read_bytes", refuse)
     with pytest.raises(MachineError, match="cannot prune") as error:
         unused.prune(repository, dry_run=False)
-    assert "manifest.json: Permission denied" in error.value.message
+    assert "hand/config.pbtxt: Permission denied" in error.value.message
     assert names(repository) == before

@@ -16,8 +16,9 @@ from typing import Any
 import numpy
 import pytest
 
+from ensemblegen.members.python import runtime
+
 HERE = Path(__file__).parent
-RUNTIME = HERE.parents[1] / "pipeline" / "ensemblegen" / "runtime"
 FOLDER = "steps_folder"
 
 
@@ -111,11 +112,9 @@ def make_model(
 
     def make(code: Any, inputs: Any, outputs: Any, **more: Any) -> Model:
         shutil.rmtree(tmp_path / "model", ignore_errors=True)
-        shutil.copytree(
-            RUNTIME, version / "ensemblegen_runtime", ignore=shutil.ignore_patterns("__pycache__")
-        )
-        shutil.copy(RUNTIME / "entry.py", version / "model.py")
-        (version / "assets").mkdir()
+        (version / "assets").mkdir(parents=True)
+        for inner, content in runtime():
+            (version.parent / inner).write_bytes(content)
         for name, text in ({"step.py": code} if isinstance(code, str) else code).items():
             path = version / FOLDER / name
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -65,6 +65,7 @@ class StepSource:
     attribute: str | None
     file: StepFile | None
     document: Document | None
+    _modules: dict[str, _Names] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def package(self) -> str:
@@ -74,6 +75,12 @@ class StepSource:
     def code(self, module: str) -> Path:
         inner = f"{module.replace('.', '/')}.py"
         return self.path.with_name(inner) if self.path.suffix == ".py" else self.path / inner
+
+    def names(self, module: str) -> _Names:
+        """What `module` of it defines. Raises EntryError."""
+        if module not in self._modules:
+            self._modules[module] = _names(self.code(module))
+        return self._modules[module]
 
     def files(self) -> Iterator[tuple[str, Path]]:
         """Relative path and place of every file that the step consists of, sorted."""
@@ -118,18 +125,18 @@ def entry(found: StepSource, device: Device) -> tuple[str, str] | None:
         return None
     module, _, attribute = (word or "").partition(":")
     module = module or (found.path.stem if found.path.suffix == ".py" else "step")
-    code = found.code(module)
-    names = _names(code)
+    names = found.names(module)
     public = [name for name in names.defined if not name.startswith("_")]
     written = _entry_span(found, device)
     if attribute:
         # A name that is imported or assigned may be a class or function, too.
         if attribute not in names.bound:
-            message = f"{code.name} defines no class or function '{attribute}'"
+            message = f"{found.code(module).name} defines no class or function '{attribute}'"
             raise EntryError(message, did_you_mean(attribute, public), written)
         return module, attribute
     if len(public) == 1:
         return module, public[0]
+    code = found.code(module)
     if not public:
         raise EntryError(f"{code.name} defines no public class or function", span=written)
     message = f"{code.name} defines several: {', '.join(public)}"
@@ -163,7 +170,7 @@ class Parameters:
 
 def parameters(found: StepSource, module: str, attribute: str) -> Parameters | None:
     """The parameters of the entry; None where reading the code does not tell."""
-    return _names(found.code(module)).defined.get(attribute)
+    return found.names(module).defined.get(attribute)
 
 
 def neighbours(found: StepSource) -> list[str]:
@@ -171,7 +178,7 @@ def neighbours(found: StepSource) -> list[str]:
     if found.path.suffix != ".py":
         return []
     try:
-        imported = _names(found.path).imported
+        imported = found.names(found.path.stem).imported
     except EntryError:
         return []  # reported with the entry
     return [name for name in imported if found.path.with_name(f"{name}.py").is_file()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 from dataclasses import replace
 from pathlib import Path
@@ -90,8 +91,10 @@ def compile(
     from ensemblegen.errors import InputError
     from ensemblegen.placement import Choice
 
-    # A compile is over before its garbage matters; looking for it would take a tenth of the time.
+    # A compile is over before its garbage matters: looking for it, now and then or when the
+    # interpreter ends, would take a tenth of the time.
     gc.disable()
+    atexit.register(gc.freeze)
     if device is not None and profile is not None:
         raise typer.BadParameter("--device and --profile exclude each other")
     checked = sound(pipeline, Choice(device, profile, fuse))

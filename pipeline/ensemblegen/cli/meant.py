@@ -58,7 +58,7 @@ def require(path: Path) -> None:
 
 
 def is_archive(path: Path) -> bool:
-    from ensemblegen.environments.declared import ARCHIVES
+    from ensemblegen.catalog import ARCHIVES
 
     return path.is_dir() or path.name.endswith(ARCHIVES)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ensemblegen.content import Content, Linked, take
 from ensemblegen.emit.write import Changes, remedy
-from ensemblegen.environments import archive, carried, store, tree
+from ensemblegen.environments import carried, store
 from ensemblegen.environments.faults import Fault
 from ensemblegen.environments.progress import Report, silent
 from ensemblegen.errors import InputError, MachineError, Problem
@@ -106,6 +106,8 @@ def put(beside: Beside, repository: Path, report: Report = silent) -> Changes:
 
 def _is_there(place: Path, content: Content, *, unpacked: bool, thorough: bool) -> bool:
     if unpacked:
+        from ensemblegen.environments import tree
+
         return tree.fault(place, thorough=thorough) is None
     assert isinstance(content, Linked)  # noqa: S101 - archives are never in memory
     try:
@@ -121,6 +123,8 @@ def _place(place: Path, content: Content, unpacked: bool, report: Report) -> Non
     _require_whole(content)
     with _scratch(place) as made:
         if unpacked:
+            from ensemblegen.environments import archive, tree
+
             archive.unpack(content.path, made, report)
             tree.write(made)
             if place.exists():  # half of one, by another hand than ours

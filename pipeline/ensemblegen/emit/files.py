@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ensemblegen import __version__, edges, json_text, manifest
 from ensemblegen.content import Content, Linked, sha256, size
 from ensemblegen.edges import Traffic
 from ensemblegen.emit import config, serving
-from ensemblegen.environments.declared import Declared
 from ensemblegen.manifest import (
     Manifest,
     ManifestEnvironment,
@@ -26,6 +26,9 @@ from ensemblegen.members.backend import files_of, kept, name_of
 from ensemblegen.pbtxt import printer
 from ensemblegen.plan import Interface, Plan
 from ensemblegen.words import Place
+
+if TYPE_CHECKING:
+    from ensemblegen.environments.declared import Declared
 
 _ENSEMBLE_VERSION = (
     b"An ensemble has no files of its own, but Triton wants a version folder, and object stores\n"

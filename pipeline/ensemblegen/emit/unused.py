@@ -74,7 +74,7 @@ def _speaking(folder: Path) -> Iterator[Path]:
             folders.clear()
             continue
         seen.add(here)
-        folders[:] = [each for each in folders if not each.startswith(".")]
+        folders[:] = sorted(each for each in folders if not each.startswith("."))
         for name in names:
             path = Path(place, name)
             if (name == manifest.NAME or name.endswith(".pbtxt")) and path.is_file():

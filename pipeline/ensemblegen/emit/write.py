@@ -24,7 +24,7 @@ from ensemblegen.manifest import NAME, Manifest, read
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
-_WRITERS = 4
+_WRITERS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +166,7 @@ def _build(builder: _Builder) -> None:
     models: dict[str, list[str]] = {}
     for path in builder.files:
         models.setdefault(path.partition("/")[0], []).append(path)
-    # Making files is waiting for the file system: a few threads wait for each other less.
+    # Making files is waiting for the file system; more threads would wait for the interpreter.
     with ThreadPoolExecutor(_WRITERS) as writers:
         list(writers.map(builder.build, models.values()))
 

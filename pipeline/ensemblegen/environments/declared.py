@@ -29,7 +29,6 @@ from ensemblegen.source import Document
 BuilderWord = Literal["rattler", "thin", "prebuilt"]
 ACTIVATE = "bin/activate"
 """Each environment has one; Triton sources it."""
-ARCHIVES = (".tar.gz", ".tgz", ".tar")
 _CHANNELS = ("conda-forge",)
 _PINNED = re.compile(r"^(?:==?|~=)?\s*(\d+\.\d+)(?![\d])")
 _CUDA = re.compile(r"^(cuda-.*|cudatoolkit)$")
@@ -170,7 +169,7 @@ class Declared:
 
 def read(path: Path) -> Declared:
     """The environment at `path`. InputError for a file that is not of this form."""
-    if path.is_dir() or path.name.endswith(ARCHIVES):
+    if path.is_dir() or path.name.endswith(catalog.ARCHIVES):
         return _prebuilt(path)
     document = source.load(path)
     if not isinstance(document.data, dict):
@@ -216,7 +215,7 @@ def _prebuilt(path: Path) -> Declared:
 
 def _stem(path: Path) -> str:
     name = path.name
-    return next((name[: -len(end)] for end in ARCHIVES if name.endswith(end)), name)
+    return next((name[: -len(end)] for end in catalog.ARCHIVES if name.endswith(end)), name)
 
 
 def _conda(file: EnvironmentFile) -> Iterator[Spec]:

@@ -11,11 +11,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from ensemblegen.content import Content
-from ensemblegen.environments.declared import Declared
-from ensemblegen.environments.execution import Execution
 from ensemblegen.errors import Problem
 from ensemblegen.model_config import ModelConfig, merge
 from ensemblegen.places import At
@@ -25,6 +23,10 @@ from ensemblegen.spec import PipelineSpec, StepSpec
 from ensemblegen.targets import Target
 from ensemblegen.types import DType, Shape, Tensor
 from ensemblegen.words import DEVICES, Device, Place
+
+if TYPE_CHECKING:  # few pipelines have one
+    from ensemblegen.environments.declared import Declared
+    from ensemblegen.environments.execution import Execution
 
 
 @dataclass(frozen=True, slots=True)

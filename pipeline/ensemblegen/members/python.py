@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path as FilePath
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
@@ -16,8 +18,6 @@ from ensemblegen.artifacts.stamp import stamped
 from ensemblegen.artifacts.step_source import ArraysWord, Entry, StepSource
 from ensemblegen.backends.python import ENVIRONMENT, FORCE_CPU
 from ensemblegen.content import Content, Linked
-from ensemblegen.environments.declared import ARCHIVES, Declared
-from ensemblegen.environments.demands import declared_at
 from ensemblegen.environments.secrets import masked
 from ensemblegen.errors import Problem, did_you_mean, nearest
 from ensemblegen.members import implementation
@@ -36,6 +36,9 @@ from ensemblegen.spec import EnvironmentWord, StepSpec, TensorSpec
 from ensemblegen.targets import Target
 from ensemblegen.types import DType, Shape, Tensor, compatible
 from ensemblegen.words import DEVICES, Device, Path, Place, expanded
+
+if TYPE_CHECKING:
+    from ensemblegen.environments.declared import Declared
 
 RUNTIME = FilePath(__file__).resolve().parent.parent / "runtime"
 
@@ -199,12 +202,20 @@ def sources(member: Member, assets: str) -> Iterator[tuple[str, Content]]:
 
 @cache
 def runtime() -> tuple[tuple[str, bytes], ...]:
-    package = [
-        (f"1/ensemblegen_runtime/{path.name}", path.read_bytes())
-        for path in sorted(RUNTIME.glob("*.py"))
-        if path.name != "entry.py"
-    ]
-    return (("1/model.py", (RUNTIME / "entry.py").read_bytes()), *package)
+    """The code of ours that every model carries. One archive instead of a package's files: in a
+    repository of a thousand steps, making files is most of what compiling does.
+    """
+    package = io.BytesIO()
+    with zipfile.ZipFile(package, "w") as archive:  # stored: an interpreter may lack zlib
+        for path in sorted(RUNTIME.glob("*.py")):
+            if path.name != "entry.py":
+                # An entry that is named, not taken from the file, has the same bytes everywhere.
+                entry = zipfile.ZipInfo(f"ensemblegen_runtime/{path.name}")
+                archive.writestr(entry, path.read_bytes())
+    return (
+        ("1/model.py", (RUNTIME / "entry.py").read_bytes()),
+        ("1/ensemblegen_runtime.zip", package.getvalue()),
+    )
 
 
 def _read(path: FilePath) -> bytes:
@@ -249,6 +260,8 @@ def _environments(
         name = words.get(device) if words else None
         path = catalog.find_environment(name, site.folder) if name else None
         if path is not None:
+            from ensemblegen.environments.demands import declared_at
+
             declared, problems = declared_at(path, site.target)
             site.problems.extend(replace(each, span=each.span or span) for each in problems)
             if declared is not None:
@@ -270,7 +283,7 @@ def _missing(name: str, folder: FilePath) -> tuple[str, str | None]:
             f"environment '{masked(name)}' is a URL: none is fetched",
             "fetch it, and give its path",
         )
-    if "/" in name or name.endswith(ARCHIVES):
+    if "/" in name or name.endswith(catalog.ARCHIVES):
         return (
             f"there is no environment at {folder / name}",
             "a path is relative to the pipeline's folder",

@@ -6,7 +6,8 @@ of a list on a line of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from google.protobuf.message import Message
@@ -39,7 +40,7 @@ def text(config: Message) -> str:
     for name in _EXPLICIT - fields.keys():
         fields[name] = (config.DESCRIPTOR.fields_by_name[name], getattr(config, name))
     lines = [line for field, value in sorted(fields.values(), key=_place)
-             for line in _field(field, value, "")]  # fmt: skip
+             for line in _printer(field)(value)]  # fmt: skip
     return "\n".join([*lines, ""])
 
 
@@ -48,54 +49,52 @@ def _place(entry: tuple[FieldDescriptor, Any]) -> tuple[int, int]:
     return (_FIRST.index(field.name) if field.name in _FIRST else len(_FIRST)), field.number
 
 
-def _lines(message: Message) -> Iterator[str]:
-    for field, value in message.ListFields():
-        yield from _field(field, value, "")
+def _lines(message: Message) -> list[str]:
+    return [line for field, value in message.ListFields() for line in _printer(field)(value)]
 
 
-def _field(field: FieldDescriptor, value: Any, indent: str) -> Iterator[str]:
-    if not field.is_repeated:
-        yield from _single(field, value, indent)
-    elif field.message_type is None:
-        yield f"{indent}{field.name}: [ {', '.join(_scalar(field, each) for each in value)} ]"
-    elif field.message_type.GetOptions().map_entry:
-        yield from _map(field, value, indent)
-    else:
-        for each in value:
-            yield from _single(field, each, indent)
-
-
-def _single(field: FieldDescriptor, value: Any, indent: str) -> Iterator[str]:
+# What a field is, is found out once: asking its descriptor costs more than printing its value.
+@cache
+def _printer(field: FieldDescriptor) -> Callable[[Any], list[str]]:
+    """A function from the value of `field` to its lines."""
+    name = field.name
     if field.message_type is None:
-        yield f"{indent}{field.name}: {_scalar(field, value)}"
-    else:
-        yield from _block(field.name, list(_lines(value)), indent)
+        scalar = _scalar(field)
+        if field.is_repeated:
+            return lambda values: [f"{name}: [ {', '.join(map(scalar, values))} ]"]
+        return lambda value: [f"{name}: {scalar(value)}"]
+    if not field.is_repeated:
+        return lambda value: _block(name, _lines(value))
+    if field.message_type.GetOptions().map_entry:
+        return _map(field)
+    return lambda values: [line for each in values for line in _block(name, _lines(each))]
 
 
-def _map(field: FieldDescriptor, value: Any, indent: str) -> Iterator[str]:
+def _map(field: FieldDescriptor) -> Callable[[Any], list[str]]:
     kind = field.message_type.fields_by_name
-    for key in sorted(value):
-        entry = [f"key: {_scalar(kind['key'], key)}", *_single(kind["value"], value[key], "")]
-        yield from _block(field.name, entry, indent, on_one_line=True)
+    name, key, value = field.name, _printer(kind["key"]), _printer(kind["value"])
+    return lambda values: [
+        line
+        for each in sorted(values)
+        for line in _block(name, [*key(each), *value(values[each])], on_one_line=True)
+    ]
 
 
-def _block(name: str, inner: list[str], indent: str, *, on_one_line: bool = False) -> Iterator[str]:
+def _block(name: str, inner: list[str], *, on_one_line: bool = False) -> list[str]:
     """A message in braces: on one line if it is an entry of a map or holds a single field."""
     if on_one_line or len(inner) <= 1:
-        line = " ".join([f"{indent}{name} {{", *inner, "}"])
+        line = " ".join([f"{name} {{", *inner, "}"])
         if len(line) <= _WIDTH:
-            yield line
-            return
-    yield f"{indent}{name} {{"
-    yield from (f"{indent}  {line}" for line in inner)
-    yield f"{indent}}}"
+            return [line]
+    return [f"{name} {{", *(f"  {line}" for line in inner), "}"]
 
 
-def _scalar(field: FieldDescriptor, value: Any) -> str:
+def _scalar(field: FieldDescriptor) -> Callable[[Any], str]:
     if field.enum_type is not None:
-        return str(field.enum_type.values_by_number[value].name)
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return f'"{value.translate(_ESCAPES)}"'
-    return repr(value)
+        names = field.enum_type.values_by_number
+        return lambda value: str(names[value].name)
+    if field.cpp_type == field.CPPTYPE_BOOL:
+        return lambda value: "true" if value else "false"
+    if field.cpp_type == field.CPPTYPE_STRING:
+        return lambda value: f'"{value.translate(_ESCAPES)}"'
+    return repr

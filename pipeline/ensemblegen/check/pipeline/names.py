@@ -9,7 +9,6 @@ from pathlib import Path
 from ensemblegen.errors import Problem, Span, did_you_mean
 from ensemblegen.graph import Graph, Inner, Node
 from ensemblegen.members.backend import BackendSpec
-from ensemblegen.repository import discover
 
 
 def names(graph: Graph) -> Iterator[Problem]:
@@ -46,6 +45,8 @@ def _folders(graph: Graph) -> Iterator[Problem]:
 
 def _serves(folder: Path) -> bool:
     """Whether it may be a model: the server completes what has no config."""
+    from ensemblegen.repository import discover  # few pipelines have such a folder
+
     return (folder / "config.pbtxt").is_file() or bool(discover.versions(folder))
 
 

@@ -92,6 +92,8 @@ def _group(graph: Graph, node: Node) -> Iterator[Problem]:
 
 def _twice(graph: Graph, at: At, config: Mapping[str, Any]) -> Iterator[Problem]:
     """What a word and `config` both set: one of the two would be lost."""
+    if not config:
+        return
     words = _FIELDS if at else {("response_cache",): ("response_cache",)}
     seen: set[At] = set()
     for word, field in words.items():
