@@ -7,7 +7,7 @@ after   Plan: models, tensors by their final names, devices, instances
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +16,7 @@ from ensemblegen.errors import Problem
 from ensemblegen.graph import Export, Graph, Node, Source
 from ensemblegen.members import Member, MemberTensor, Port
 from ensemblegen.placement import Devices, Placement
+from ensemblegen.source import Axes
 from ensemblegen.spec import Example, PipelineSpec
 from ensemblegen.targets import Target
 from ensemblegen.types import Tensor
@@ -76,6 +77,13 @@ class Plan:
     fuse: bool | Literal["auto"] = False
     warnings: tuple[Problem, ...] = ()
     """What will surprise, though it works."""
+    variant: Axes = field(default_factory=dict)
+    """The axes of a template with which it was made."""
+
+    @property
+    def pipelines(self) -> tuple[Plan, ...]:
+        """A pipeline alone is a project of one."""
+        return (self,)
 
     def all(self) -> Iterator[Plan]:
         """This plan, and those inside it, each once."""
@@ -84,6 +92,33 @@ class Plan:
             for each in inner.all():
                 seen.setdefault(each.name, each)
         yield from seen.values()
+
+
+@dataclass(frozen=True)
+class Project:
+    """Several pipelines that become one repository; what they share is the same in all of them."""
+
+    pipelines: tuple[Plan, ...]
+
+    def all(self) -> Iterator[Plan]:
+        """Every pipeline, and those inside them, each once."""
+        seen: dict[str, Plan] = {each.name: each for each in self.pipelines}
+        for pipeline in self.pipelines:
+            for each in pipeline.all():
+                seen.setdefault(each.name, each)
+        yield from seen.values()
+
+
+def seen_from(plan: Plan, folder: str) -> Plan:
+    """`plan`, its files called as seen from where they lie in `folder`."""
+    if folder in ("", "."):
+        return plan
+    return replace(
+        plan,
+        source=f"{folder}/{plan.source}",
+        origin=f"{folder}/{plan.origin}",
+        members=tuple(replace(each, origin=f"{folder}/{each.origin}") for each in plan.members),
+    )
 
 
 def make(
@@ -125,6 +160,7 @@ def make(
         environment_placement=pipeline.environment_placement,
         fuse=pipeline.fuse,
         warnings=warnings,
+        variant=graph.document.axes,
     )
 
 

@@ -92,6 +92,13 @@ def unknown_policies(repository: Repository, extra: tuple[str, ...]) -> dict[str
     }
 
 
+def loads(only: tuple[str, ...]) -> tuple[str, ...]:
+    """Flags for a server that loads these models and no others; none of them loads all."""
+    if not only:
+        return ()
+    return ("--model-control-mode=explicit", *(f"--load-model={name}" for name in only))
+
+
 def services(extra: tuple[str, ...]) -> list[str]:
     """The services whose start is to be awaited in the log, unless the user moves or mutes it."""
     if any(word.startswith(_LOGGING) for word in extra):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,8 +55,8 @@ class Repository:
         return tuple(sorted({model.backend for model in self.models if model.backend}))
 
 
-def read(path: Path, profile: str | None = None) -> Repository:
-    """All models; `profile` picks `configs/<profile>.pbtxt` where a model has one."""
+def read(path: Path, profile: str | None = None, only: Collection[str] = ()) -> Repository:
+    """All models, or `only` some; `profile` picks `configs/<profile>.pbtxt` where there is one."""
     if not path.is_dir():
         raise InputError([Problem("E701", f"there is no folder {path}")])
     folders = sorted(each for each in path.iterdir() if (each / "config.pbtxt").is_file())
@@ -63,7 +64,11 @@ def read(path: Path, profile: str | None = None) -> Repository:
         hint = "a model repository has one folder a model, each with a config.pbtxt"
         raise InputError([Problem("E701", f"{path} holds no model", hint=hint)])
     moved = _batch_bytes(path)
-    models = [_model(folder, profile, moved.get(folder.name, 0)) for folder in folders]
+    models = [
+        _model(folder, profile, moved.get(folder.name, 0))
+        for folder in folders
+        if not only or folder.name in only
+    ]
     if profile is not None and not any(profile in model.profiles for model in models):
         known = sorted({name for model in models for name in model.profiles})
         raise InputError(

@@ -44,7 +44,8 @@ class Options:
     """How to start a server; what is left out is chosen for the machine.
 
     `profile` names the `configs/<profile>.pbtxt` to use instead of config.pbtxt; `extra` are flags
-    for tritonserver as they stand; `timeout` is in seconds, for all models to be ready.
+    for tritonserver as they stand; `timeout` is in seconds, for all models to be ready; `only`
+    names the models to load, and none means all.
     """
 
     engine: Choice = Choice.auto
@@ -56,6 +57,7 @@ class Options:
     log_file: Path | None = None
     extra: tuple[str, ...] = ()
     timeout: float = 300.0
+    only: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,7 @@ class Server:
         this machine cannot serve it.
         """
         options = options or Options()
-        read = repositories.read(repository, options.profile)
+        read = repositories.read(repository, options.profile, options.only)
         _require_archives(read.path)
         engine = locate.find(options.engine, options.server, options.target)
         require(engine, read)
@@ -195,7 +197,8 @@ class Server:
 
     def _spawn(self) -> None:
         folder, link = _served(self.engine, self.repository)
-        settings = launch.Settings(self.options.host, self.options.profile, self.options.extra)
+        extra = (*launch.loads(self.options.only), *self.options.extra)
+        settings = launch.Settings(self.options.host, self.options.profile, extra)
         launched = launch.prepare(self.engine, self.repository, folder, self.ports, settings)
         prefix = regions.new_prefix()
         command = launched.command

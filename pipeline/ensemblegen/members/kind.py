@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
@@ -234,6 +234,10 @@ class Kind(ABC):
     def apart(self, member: Member) -> bool:
         """Whether it runs in a process beside the server: Triton's Python backend."""
         return member.backend == "python"
+
+    def asked_by(self, member: Member, pipeline: str) -> Member:
+        """The same model, which says of itself that it is `pipeline`'s."""
+        return replace(member, pipeline=pipeline)
 
     def folder_of(self, member: Member) -> Path | None:
         """The model folder that was taken as it is."""
