@@ -275,20 +275,21 @@ def _clashes(pipelines: Sequence[tuple[Checked, Plan]]) -> Iterator[Problem]:
             places = (other.span, claim.span)
             if other is claim or places in told:
                 continue
-            found = other.differs(claim)
-            if found:
+            if other.differs(claim):
                 told.add(places)
-                yield from _clash(name, other, claim, found)
+                yield from _clash(name, other, claim)
 
 
-def _clash(name: str, one: _Claim, other: _Claim, found: Sequence[str]) -> Iterator[Problem]:
-    differ = f"and differ in {', '.join(found)}"
+def _clash(name: str, one: _Claim, other: _Claim) -> Iterator[Problem]:
     if one.span == other.span:
         axis = next(iter(other.plan.variant), "axis")
-        message = f"{one.owner} would be the model '{name}' in several variants, {differ}"
+        differ = ", ".join(one.differs(other))
+        message = f"{one.owner} would be the model '{name}' in variants that differ in {differ}"
         yield Problem("E249", message, one.span, f"put an axis into it: {name}_${{{axis}}}")
         return
     hint = "make them the same, or give one of them another name with `model:`"
     for here, there in ((one, other), (other, one)):
-        message = f"{here.owner} and {there.owner} at {_place(there.span)}"
-        yield Problem("E249", f"{message} are both the model '{name}', {differ}", here.span, hint)
+        both = f"{here.owner} and {there.owner} at {_place(there.span)}"
+        differ = ", ".join(here.differs(there))
+        message = f"{both} are both the model '{name}', and differ in {differ}"
+        yield Problem("E249", message, here.span, hint)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -65,20 +65,20 @@ def differences(one: Identity, other: Identity) -> Iterator[str]:
 
     A placement that only one of them has is no difference: the model gets both.
     """
-    found = dict.fromkeys(_fields(one.config, other.config))
+    found = dict(_fields(one.config, other.config))
     for variant in sorted(one.variants.keys() & other.variants.keys()):
-        found |= dict.fromkeys(_fields(one.variants[variant], other.variants[variant]))
-    yield from found
+        found |= dict(_fields(one.variants[variant], other.variants[variant]))
+    yield from found.values()
     for path in sorted(one.files.keys() | other.files.keys()):
         if path not in one.files or path not in other.files:
             yield f"{path}, which one of them lacks"
         elif not _equal(one.files[path], other.files[path]):
-            yield _content(path, one.files[path], other.files[path])
+            yield _content(path, one.files[path], other.files[path], set(found))
     if one.environments != other.environments:
         yield "their environments"
 
 
-def _fields(one: Any, other: Any) -> Iterator[str]:
+def _fields(one: Any, other: Any) -> Iterator[tuple[str, str]]:
     """The fields of ModelConfig in which two differ; numbers and words with their values."""
     if one == other:
         return
@@ -86,15 +86,16 @@ def _fields(one: Any, other: Any) -> Iterator[str]:
         values = getattr(one, field.name), getattr(other, field.name)
         if values[0] != values[1]:
             plain = isinstance(values[0], (bool, int, float, str))
-            yield f"{field.name} ({values[0]} and {values[1]})" if plain else field.name
+            shown = f" ({values[0]} and {values[1]})" if plain else ""
+            yield field.name, f"{field.name}{shown}"
 
 
-def _content(path: str, one: Content, other: Content) -> str:
-    """A file of another content; of JSON of ours, the keys."""
+def _content(path: str, one: Content, other: Content, told: Set[str]) -> str:
+    """A file of another content; of JSON of ours, the keys that no field told of."""
     if path.endswith(".json") and isinstance(one, bytes) and isinstance(other, bytes):
         here, there = json.loads(one), json.loads(other)
         keys = [key for key in {**here, **there} if here.get(key) != there.get(key)]
-        return f"{', '.join(keys)} of {path}"
+        return f"{', '.join([key for key in keys if key not in told] or keys)} of {path}"
     return f"the content of {path}"
 
 
