@@ -130,11 +130,16 @@ def _made(
     from ensemblegen import edges
     from ensemblegen.emit import beside
     from ensemblegen.emit.files import files
+    from ensemblegen.emit.hashes import Hashes
     from ensemblegen.emit.write import compare, write
 
+    hashes = Hashes()
     project = fitted(examined.project, environments)
     traffic = tuple(map(edges.trace, project.pipelines))
-    made, archives = files(project, *traffic), beside.of(project)
+    made, archives = (
+        files(project, *traffic, hashes=None if writing.thorough else hashes),
+        beside.of(project),
+    )
     beside.require_apart(archives, target)
     if writing.looking:
         changes = compare(made, target, thorough=writing.thorough)
@@ -145,6 +150,7 @@ def _made(
         # Archives first: a repository never stands there without them.
         placed = beside.put(archives, target)
         changes = write(made, target)
+        hashes.keep(made.values())
     changes = replace(
         changes,
         added=(*changes.added, *(f"../{path}" for path in placed.added)),

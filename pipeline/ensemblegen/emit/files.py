@@ -30,6 +30,7 @@ from ensemblegen.plan import Interface, Plan, Project
 from ensemblegen.words import Place
 
 if TYPE_CHECKING:
+    from ensemblegen.emit.hashes import Hashes
     from ensemblegen.environments.declared import Declared
 
 _ENSEMBLE_VERSION = (
@@ -38,9 +39,11 @@ _ENSEMBLE_VERSION = (
 )
 
 
-def files(plan: Plan | Project, *traffic: Traffic) -> dict[str, Content]:
+def files(
+    plan: Plan | Project, *traffic: Traffic, hashes: Hashes | None = None
+) -> dict[str, Content]:
     """The repository of `plan`, its manifest included; `traffic` is that of its pipelines, if known
-    already.
+    already, and `hashes` are those of artifacts.
     """
     moved: dict[str, int] = {}
     for each in traffic or map(edges.trace, plan.pipelines):
@@ -49,7 +52,7 @@ def files(plan: Plan | Project, *traffic: Traffic) -> dict[str, Content]:
     for path, content in sorted(_files(plan), key=lambda entry: entry[0]):
         if path in made:
             raise AssertionError(f"two files for {path}: the checks let a collision through")
-        made[path] = content
+        made[path] = content if hashes is None else hashes.told(content)
     made[manifest.NAME] = json_text.text(manifest.to_json(_manifest(plan, made, moved))).encode()
     return made
 
