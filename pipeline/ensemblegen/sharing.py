@@ -17,15 +17,26 @@ from ensemblegen import matrix
 from ensemblegen.compile import Checked
 from ensemblegen.emit import identity
 from ensemblegen.members import Member
-from ensemblegen.members.fused import steps_of
 from ensemblegen.plan import Plan
 from ensemblegen.source import Axes
 
 
 def share(variants: Sequence[tuple[Checked, Plan]]) -> tuple[Plan, ...]:
     """The plans of one template's variants, with what they share."""
+    # What calls other models by their names is compared once these have their final ones.
+    for calls in (False, True):
+        plans = _shared(variants, calls=calls)
+        variants = [(checked, plan) for (checked, _), plan in zip(variants, plans, strict=True)]
+    return tuple(plan for _, plan in variants)
+
+
+def _shared(variants: Sequence[tuple[Checked, Plan]], *, calls: bool) -> tuple[Plan, ...]:
+    """With what they share of the members that do, or do not, call other models."""
     renamed: list[dict[str, Member]] = [{} for _ in variants]
-    for step in dict.fromkeys(member.step for _, plan in variants for member in plan.members):
+    members = (member for _, plan in variants for member in plan.members)
+    for step in dict.fromkeys(
+        each.step for each in members if bool(each.kind.calls(each)) is calls
+    ):
         for group in _groups(variants, step):
             if len(group) < 2:
                 continue
@@ -47,8 +58,7 @@ def _groups(variants: Sequence[tuple[Checked, Plan]], step: str) -> list[list[tu
 
 def _is_named(checked: Checked, member: Member) -> bool:
     """Whether the author named the model."""
-    steps = checked.pipeline.steps
-    return any(steps[name].model is not None for name in steps_of(member))
+    return any(step.model == member.model for step in checked.pipeline.steps.values())
 
 
 def _common(
@@ -77,10 +87,12 @@ def _put(
     renamed: Sequence[dict[str, Member]],
 ) -> None:
     number, first = group[0]
-    pipeline = matrix.common_name(variants[number][0].graph.document, axes)
-    steps = steps_of(first)
-    suffix = steps[0] if len(steps) == 1 else f"{steps[0]}_to_{steps[-1]}"
-    shared = replace(first.kind.asked_by(first, pipeline), model=f"{pipeline}_{suffix}")
+    checked, plan = variants[number]
+    pipeline = matrix.common_name(checked.graph.document, axes)
+    # Models are called after their pipeline; those that stand for several steps, after its model.
+    own = checked.graph.name if first.model.startswith(f"{checked.graph.name}_") else plan.name
+    model = f"{pipeline}_{first.model.removeprefix(f'{own}_')}"
+    shared = replace(first.kind.asked_by(first, pipeline), model=model)
     for each, member in group:
         renamed[each][member.model] = shared
 
@@ -89,11 +101,13 @@ def _with(plan: Plan, members: Mapping[str, Member]) -> Plan:
     """`plan` with models by their former names replaced."""
     if not members:
         return plan
+    names = {name: member.model for name, member in members.items()}
     return replace(
         plan,
-        members=tuple(members.get(each.model, each) for each in plan.members),
+        members=tuple(
+            members.get(each.model) or each.kind.calling(each, names) for each in plan.members
+        ),
         wiring=tuple(
-            replace(each, model=members[each.model].model) if each.model in members else each
-            for each in plan.wiring
+            replace(each, model=names.get(each.model, each.model)) for each in plan.wiring
         ),
     )

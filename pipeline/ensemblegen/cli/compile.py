@@ -136,10 +136,8 @@ def _made(
     hashes = Hashes()
     project = fitted(examined.project, environments)
     traffic = tuple(map(edges.trace, project.pipelines))
-    made, archives = (
-        files(project, *traffic, hashes=None if writing.thorough else hashes),
-        beside.of(project),
-    )
+    made = files(project, *traffic, hashes=None if writing.thorough else hashes)
+    archives = beside.of(project)
     beside.require_apart(archives, target)
     if writing.looking:
         changes = compare(made, target, thorough=writing.thorough)

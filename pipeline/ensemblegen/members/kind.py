@@ -239,6 +239,14 @@ class Kind(ABC):
         """The same model, which says of itself that it is `pipeline`'s."""
         return replace(member, pipeline=pipeline)
 
+    def calls(self, member: Member) -> tuple[str, ...]:
+        """The models that it calls by itself."""
+        return ()
+
+    def calling(self, member: Member, names: Mapping[str, str]) -> Member:
+        """The same model, where those that it calls are named anew."""
+        return member
+
     def folder_of(self, member: Member) -> Path | None:
         """The model folder that was taken as it is."""
         return None
