@@ -9,10 +9,10 @@ import pytest
 import yaml
 
 from ensemblegen import source
-from ensemblegen.members import KINDS
+from ensemblegen.members import SPECS
 from ensemblegen.schema import json_schema
 
-SCHEMA = json_schema({word: kind.spec for word, kind in KINDS.items()})
+SCHEMA = json_schema(SPECS)
 PROBLEMS = Path(__file__).resolve().parent / "problems"
 FORM = (
     "E115",

@@ -11,7 +11,7 @@ from ensemblegen import fusion, graph, placement, plan, source, spec
 from ensemblegen.check import pipeline as check
 from ensemblegen.errors import InputError, Problem, in_order
 from ensemblegen.graph import Graph
-from ensemblegen.members import KINDS
+from ensemblegen.members import SPECS
 from ensemblegen.placement import Choice, Placement
 from ensemblegen.plan import Plan
 from ensemblegen.source import Document
@@ -59,7 +59,7 @@ def examine(path: Path, choice: Choice = FROM_FILE, above: tuple[Path, ...] = ()
 
 def examined(document: Document, choice: Choice, above: tuple[Path, ...] = ()) -> Checked:
     """As `examine`, of a file that was read, or one variant of a template."""
-    pipeline = spec.parse(document, {word: kind.spec for word, kind in KINDS.items()})
+    pipeline = spec.parse(document, SPECS)
     built, problems = graph.build(document, pipeline, above)
     problems += check.run(built)
     placed, placement_problems = placement.resolve(pipeline, built, choice)

@@ -17,7 +17,7 @@ from typing import Any
 from ensemblegen import matrix, order, spec
 from ensemblegen import source as files
 from ensemblegen.errors import InputError, Problem, Span
-from ensemblegen.members import KINDS, Kind, Port, Signature, Site
+from ensemblegen.members import KINDS, SPECS, Kind, Port, Signature, Site
 from ensemblegen.places import At
 from ensemblegen.sizes import Sizes
 from ensemblegen.source import Document
@@ -250,7 +250,7 @@ def _read(path: Path, above: tuple[Path, ...], site: Site) -> Inner | None:
             message = f"{path.name} makes several pipelines, and a step is one"
             site.problem("E251", message, "ensemble", hint="name a file without `matrix`")
             return None
-        pipeline = spec.parse(document, {word: kind.spec for word, kind in KINDS.items()})
+        pipeline = spec.parse(document, SPECS)
     except InputError as error:
         problems += error.problems
         return None

@@ -2,7 +2,7 @@
 
 A kind reads the signature of its artifact, says what config.pbtxt needs beyond tensors and
 placement, and names the files of its version folder. Nothing outside this folder knows kinds by
-name; to add one, write its module and put it in `members.KINDS`.
+name; to add one, write its module and give it a line in `members`.
 """
 
 from __future__ import annotations
