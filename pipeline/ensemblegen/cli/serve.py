@@ -101,7 +101,7 @@ def _serve(repository: Path, options: Options, meant: Meant, format: Format) -> 
             # One line, at once: the reader waits for it.
             print(json.dumps(_json(running, interface)), flush=True)
         else:
-            _draw(running, interface)
+            _draw(running, interface, meant.others)
         code = running.wait()
         tail = "\n".join(plain(running.log)[-20:])
         raise MachineError(f"tritonserver ended by itself with exit code {code}:\n{tail}")
@@ -151,6 +151,8 @@ class Meant:
     """What the pipeline takes; None where only the server knows."""
     models: tuple[str, ...] = ()
     """All that must be loaded for it; none means everything."""
+    others: tuple[str, ...] = ()
+    """The pipelines of the repository, where none of them alone is meant."""
 
     @classmethod
     def of(
@@ -176,7 +178,7 @@ class Meant:
             return cls()
         made = manifest.read(repository)
         if several and pipeline is None and len(made.pipelines) != 1:
-            return cls()
+            return cls(others=tuple(each.name for each in made.pipelines))
         found = made.pipeline(pipeline)
         # Of one pipeline alone all is served, whatever else somebody has put there.
         models = found.models if len(made.pipelines) > 1 else ()
@@ -220,7 +222,11 @@ def _json(server: Server, interface: Interface | None) -> dict[str, Any]:
     }
 
 
-def _draw(server: Server, interface: Interface | None) -> None:
+_SHOWN = 8
+"""Of more pipelines, the number is said."""
+
+
+def _draw(server: Server, interface: Interface | None, pipelines: tuple[str, ...]) -> None:
     from rich.markup import escape
 
     from ensemblegen.client import snippets
@@ -236,6 +242,9 @@ def _draw(server: Server, interface: Interface | None) -> None:
     for use in server.backends:
         runs = "native" if use.native else "[yellow]stand-in[/], for running and testing"
         out.print(f"  {escape(use.name)}: {runs}")
+    if pipelines:
+        more = f" and {len(pipelines) - _SHOWN} more" if len(pipelines) > _SHOWN else ""
+        out.print(f"  {len(pipelines)} pipelines: {escape(', '.join(pipelines[:_SHOWN]))}{more}")
     if interface is not None:
         out.print("try it:")
         for line in (snippets.curl(server.http, interface), snippets.infer(server.http, interface)):
