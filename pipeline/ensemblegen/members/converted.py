@@ -38,10 +38,10 @@ def convert(
 
     `files` decide the result, where they are not what the place of `source` names.
     """
-    key, word = site.pipeline.steps[site.name].kind, source.word
+    word = source.word
     assert word is not None, "a file as it is"  # noqa: S101
-    own = files if files is not None else _files(source, site, key, word)
-    read = [site.file(each, key, "reads", i) for i, each in enumerate(source.reads)]
+    own = named_files(source, site) if files is None else files
+    read = [site.file(each, key(site), "reads", i) for i, each in enumerate(source.reads)]
     if own is None or None in read:
         return None
     # Only a pipeline that converts needs these.
@@ -63,7 +63,7 @@ def convert(
         made = run(wanted)
     except Fault as fault:
         way = ("python",) if fault.kind == "python" and source.python else (word,)
-        site.problem(_CODES[fault.kind], fault.message, key, *way, hint=fault.hint)
+        site.problem(_CODES[fault.kind], fault.message, key(site), *way, hint=fault.hint)
         return None
     return made.file, {"from": {"library": word, "place": source.place}, **made.facts}
 
@@ -73,11 +73,16 @@ def facts(known: Mapping[str, Any]) -> tuple[str, bytes]:
     return FACTS, json_text.text(dict(known)).encode()
 
 
-def _files(source: Source, site: Site, key: str, word: str) -> tuple[pathlib.Path, ...] | None:
+def named_files(source: Source, site: Site) -> tuple[pathlib.Path, ...] | None:
     """The file of a model, or the one of the code that gives it, if it is the author's."""
     named = object_at(source.place)
     if named is None or named.module.endswith(".py"):
-        path = site.file(named.module if named else source.place, key, word)
+        path = site.file(named.module if named else source.place, key(site), source.word or "file")
         return None if path is None else (path,)
     paths = (site.folder / each for each in named.files)
     return tuple(path for path in paths if path.is_file())[:1]
+
+
+def key(site: Site) -> str:
+    """The key of the step whose value names the model: its kind."""
+    return site.pipeline.steps[site.name].kind
