@@ -19,7 +19,7 @@ import xgboost
 
 FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER))
-from encode import Encode  # noqa: E402 # type: ignore[import-not-found]
+from encode import Encode  # type: ignore[import-not-found]
 
 Numbers = npt.NDArray[Any]
 

@@ -27,8 +27,7 @@ def ask(job: Job, result: Path) -> dict[str, Any]:
             stdout=subprocess.PIPE,
             stderr=errors,
             cwd=job.folder,
-            # Sets in one order, so that equal inputs give equal bytes; no caches beside the author's
-            # code.
+            # Sets in one order, so that equal inputs give equal bytes; no caches beside code.
             env={**os.environ, "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"},
             check=False,
         )

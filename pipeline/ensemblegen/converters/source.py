@@ -1,6 +1,6 @@
 """What an author writes to have a model converted: the library that has it, and where it is.
 
-A place is a file (`model.joblib`) or an object of Python code (`train.py:make`, `package.mod:make`).
+A place is a file (`model.joblib`) or an object of Python code (`train.py:make`, `pkg.mod:make`).
 Loading a pickle, and importing code, runs it: `python` says in which Python.
 """
 

@@ -7,19 +7,18 @@ the author imports can find a module of ours, however it is called.
 from __future__ import annotations
 
 import importlib.util
-import os
 import sys
+from pathlib import Path
 
 _NAME = "ensemblegen_worker"
 
 
 def main() -> None:
     """Answer the one request on stdin."""
-    folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), "worker")  # noqa: PTH
-    sys.path[0] = os.getcwd()  # noqa: PTH109 - as `python -m` has it
-    place = os.path.join(folder, "__init__.py")  # noqa: PTH118
+    folder = Path(__file__).resolve().with_name("worker")
+    sys.path[0] = str(Path.cwd())  # as `python -m` has it
     spec = importlib.util.spec_from_file_location(
-        _NAME, place, submodule_search_locations=[folder]
+        _NAME, folder / "__init__.py", submodule_search_locations=[str(folder)]
     )
     assert spec is not None and spec.loader is not None  # noqa: S101, PT018 - it lies beside us
     sys.modules[_NAME] = worker = importlib.util.module_from_spec(spec)

@@ -13,6 +13,7 @@ from ensemblegen import json_text
 from ensemblegen.content import Linked
 from ensemblegen.converters.source import Source, object_at
 from ensemblegen.members.kind import Site
+from ensemblegen.spec import StepSpec
 
 FACTS = "conversion.json"
 """Says in the model's folder what its file was made from."""
@@ -85,4 +86,5 @@ def named_files(source: Source, site: Site) -> tuple[pathlib.Path, ...] | None:
 
 def key(site: Site) -> str:
     """The key of the step whose value names the model: its kind."""
-    return site.pipeline.steps[site.name].kind
+    step: StepSpec = site.pipeline.steps[site.name]
+    return step.kind

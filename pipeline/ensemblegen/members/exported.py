@@ -26,6 +26,7 @@ def export(
 ) -> tuple[Linked, Facts] | None:
     """The file `result` in the format `form`; None after reporting why there is none."""
     options: dict[str, Any] = {"format": form, "outputs": list(step.outputs)}
+    files: tuple[pathlib.Path, ...] | None
     if source.word == "transformers":
         names = [{"name": name} for name in step.inputs]
         words = ("revision", "task", "dtype", "max_length")

@@ -120,7 +120,9 @@ def _flag(value: bool) -> str:
 
 def _check_supported(step: FilSpec, found: Forest, site: Site) -> None:
     if found.targets != 1:
-        message = f"{step.fil.place} predicts {found.targets} targets at once; the backend gives one"
+        message = (
+            f"{step.fil.place} predicts {found.targets} targets at once; the backend gives one"
+        )
         site.problem("E406", message, "fil", hint="train one model for each target")
     if step.predict_proba and found.task == "regression":
         message = f"{step.fil.place} is a regression model: it has no probabilities"
@@ -150,7 +152,9 @@ def _output_name(step: FilSpec, output: Tensor, site: Site) -> str:
         site.key_problem("E407", message, "outputs", name)
     declared = step.outputs[names[0]]
     if Tensor(declared.dtype, tuple(declared.shape)) != output:
-        message = f"{step.fil.place} gives {output}, not {Tensor(declared.dtype, tuple(declared.shape))}"
+        message = (
+            f"{step.fil.place} gives {output}, not {Tensor(declared.dtype, tuple(declared.shape))}"
+        )
         hint = "leave `outputs` out: they are read from the file"
         site.problem("E407", message, "outputs", names[0], hint=hint)
     return names[0]

@@ -13,6 +13,7 @@ import json
 import os
 import sys
 import traceback
+from pathlib import Path
 from typing import Any
 
 from .faults import Fault
@@ -42,7 +43,7 @@ def main() -> None:
 
 
 def _answer(request: dict[str, Any]) -> dict[str, Any]:
-    reads = Reads(os.getcwd(), request["result"])
+    reads = Reads(Path.cwd(), request["result"])
     sys.addaudithook(reads)
     try:
         converter = importlib.import_module(f".{_CONVERTERS[request['word']]}", __name__)

@@ -6,11 +6,11 @@ import contextlib
 import importlib
 import importlib.util
 import operator
-import os
 import pickle
 import sys
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -57,9 +57,9 @@ def _object(module: str, name: str) -> Any:
 
 def _file(path: str) -> ModuleType:
     """A file as a module, whose neighbours it can import."""
-    full = os.path.abspath(path)
-    sys.path.insert(0, os.path.dirname(full))
-    name = os.path.basename(full)[: -len(".py")]
+    full = Path(path).absolute()
+    sys.path.insert(0, str(full.parent))
+    name = full.stem
     spec = importlib.util.spec_from_file_location(name, full)
     if spec is None or spec.loader is None:
         raise Fault("code", f"{path} cannot be imported")
@@ -77,7 +77,7 @@ def called(value: Any, label: str, arguments: dict[str, Any]) -> Any:
 
 def is_pickle(path: str) -> bool:
     """Whether it is a pickle by its name or its first byte; joblib's may be compressed."""
-    with open(path, "rb") as file:
+    with Path(path).open("rb") as file:
         return file.read(1) == b"\x80" or path.endswith((".pkl", ".pickle", ".joblib"))
 
 
@@ -87,7 +87,7 @@ def unpickled(path: str) -> Any:
         try:
             joblib = importlib.import_module("joblib")
         except ImportError:
-            with open(path, "rb") as file:
+            with Path(path).open("rb") as file:
                 return pickle.load(file)  # noqa: S301 - the author asked for it
         return joblib.load(path)
 
@@ -101,7 +101,7 @@ def running(what: str) -> Iterator[None]:
         raise
     except ModuleNotFoundError as error:
         raise missing(str(error.name), f"{what} imports") from error
-    except BaseException as error:  # noqa: BLE001 - sys.exit(), too, is the author's
+    except BaseException as error:
         traceback.print_exc()
         said = traceback.format_exception_only(type(error), error)[-1].strip()
         raise Fault("code", f"{what} raised {said}{_place(error)}") from error
@@ -109,11 +109,8 @@ def running(what: str) -> Iterator[None]:
 
 def _place(error: BaseException) -> str:
     """The innermost line of the author's: ` (train.py:12, in make)`."""
-    here = os.path.join(os.getcwd(), "")
-    frames = traceback.extract_tb(error.__traceback__)
-    mine = [each for each in frames if os.path.abspath(each.filename).startswith(here)
-            and "site-packages" not in each.filename]  # fmt: skip
-    if not mine:
-        return ""
-    last = mine[-1]
-    return f" ({os.path.relpath(last.filename)}:{last.lineno}, in {last.name})"
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        path = Path(frame.filename)
+        if Path.cwd() in path.parents and "site-packages" not in path.parts:
+            return f" ({path.relative_to(Path.cwd())}:{frame.lineno}, in {frame.name})"
+    return ""

@@ -11,7 +11,6 @@ from . import authors, onnx, torchscript
 from .faults import Fault
 from .samples import Sample, difference, tensors
 
-
 _REMEDIES = {
     "transformers": "try `dtype: fp32`",
     "module": "a trace keeps one way through Python's `if` and `for`: write it with tensors, "

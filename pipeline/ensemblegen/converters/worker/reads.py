@@ -8,17 +8,19 @@ from __future__ import annotations
 import os
 import sys
 import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-_WRITES = ("w", "a", "x", "+")
+_WRITES = frozenset("wax+")
 
 
 class Reads:
     """An audit hook. Counts files below `folder` that are not of an installed package."""
 
-    def __init__(self, folder: str, result: str) -> None:
-        self._folder = os.path.join(os.path.realpath(folder), "")
-        self._foreign = tuple(_with_slash(each) for each in _installed())
+    def __init__(self, folder: Path, result: str) -> None:
+        self._folder = folder.resolve()
+        self._foreign = [Path(each).resolve() for each in _installed()]
         self._read: set[str] = set()
         self._written = {os.path.realpath(result)}
 
@@ -31,29 +33,27 @@ class Reads:
             full = os.path.realpath(os.fsdecode(path))
         except (OSError, ValueError):
             return
-        writes = flags & (os.O_WRONLY | os.O_RDWR) if mode is None else set(mode) & set(_WRITES)
+        writes = flags & (os.O_WRONLY | os.O_RDWR) if mode is None else _WRITES & set(mode)
         (self._written if writes else self._read).add(full)
 
     def files(self) -> list[str]:
         """Relative to the folder, sorted; without what the code wrote itself."""
         sources = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
         found = self._read | {os.path.realpath(each) for each in sources if each}
-        mine = (each for each in found - self._written if self._is_authors(each))
-        return sorted(os.path.relpath(each, self._folder) for each in mine)
+        mine = (Path(each) for each in found - self._written)
+        kept = (each.relative_to(self._folder) for each in mine if self._is_authors(each))
+        return sorted(each.as_posix() for each in kept)
 
-    def _is_authors(self, path: str) -> bool:
-        if not path.startswith(self._folder) or path.startswith(self._foreign):
+    def _is_authors(self, path: Path) -> bool:
+        around = path.parents
+        if self._folder not in around or any(each in around for each in self._foreign):
             return False
-        hidden = "__pycache__" in path or path.endswith(".pyc")
-        return not hidden and os.path.isfile(path)
+        return "__pycache__" not in path.parts and path.suffix != ".pyc" and path.is_file()
 
 
-def _installed() -> list[str]:
-    """Folders of the interpreter and its packages, which may lie below the author's."""
+def _installed() -> Iterator[str]:
+    """Folders of the interpreter, its packages and this one, which may lie below the author's."""
+    yield str(Path(__file__).parent)
+    yield sys.prefix
     paths = sysconfig.get_paths()
-    ours = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    return [ours, sys.prefix, *(paths[name] for name in ("stdlib", "purelib", "platlib"))]
-
-
-def _with_slash(path: str) -> str:
-    return os.path.join(os.path.realpath(path), "")
+    yield from (paths[name] for name in ("stdlib", "purelib", "platlib"))

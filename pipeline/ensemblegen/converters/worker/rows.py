@@ -7,6 +7,8 @@ from typing import Any
 _TREES = 200
 """Trees that are looked at: those that follow split at like values."""
 _MISSING = 0.05
+_TINY = 1e-30
+"""LightGBM takes values up to 1e-35 for zero, and has thresholds at just that."""
 _CATEGORICAL = 2
 """Treelite's node type of a test for categories."""
 
@@ -19,9 +21,10 @@ def rows(tree: Any, count: int, *, missing: bool) -> Any:
     table = random.normal(size=(count, tree.num_feature))
     for feature, values in _thresholds(tree).items():
         spread = float(np.std(values)) or abs(float(values[0])) or 1.0
-        drawn = random.choice(values, count)
         # Half of them at a threshold itself, where `<` and `<=` part.
-        table[:, feature] = drawn + random.normal(size=count) * spread * random.integers(0, 2, count)
+        away = random.normal(size=count) * spread * random.integers(0, 2, count)
+        table[:, feature] = random.choice(values, count) + away
+    table[np.abs(table) < _TINY] = 0
     if missing:
         table[random.random(table.shape) < _MISSING] = np.nan
     for feature, most in _categories(tree).items():

@@ -107,8 +107,10 @@ def tensors(answer: Any, label: str) -> list[Any]:
     torch = authors.library("torch", "runs the model")
     if isinstance(answer, torch.Tensor):
         return [answer]
-    if isinstance(answer, tuple) and answer and all(
-        isinstance(each, torch.Tensor) for each in answer
+    if (
+        isinstance(answer, tuple)
+        and answer
+        and all(isinstance(each, torch.Tensor) for each in answer)
     ):
         return list(answer)
     raise Fault(

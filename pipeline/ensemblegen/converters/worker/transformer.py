@@ -6,9 +6,9 @@ Nothing of the folder is run: only architectures that transformers itself has, w
 from __future__ import annotations
 
 import inspect
-import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from . import authors, formats, samples
@@ -67,7 +67,8 @@ def _load(request: dict[str, Any]) -> Any:
     transformers.logging.set_verbosity_error()
     auto, _ = _TASKS[request["task"]]
     label = request["label"]
-    place = os.path.abspath(label) if os.path.isdir(label) else label
+    folder = Path(label).absolute()
+    place = str(folder) if folder.is_dir() else label
     try:
         model, told = getattr(transformers, auto).from_pretrained(
             place,
@@ -89,7 +90,18 @@ def _load(request: dict[str, Any]) -> Any:
             f"{request['task']}",
             "name the task that it was trained for: `task: ...`",
         )
+    _require_task(model, request["task"], label)
     return model.float().eval().requires_grad_(requires_grad=False)
+
+
+def _require_task(model: Any, task: str, label: str) -> None:
+    """Heads of several tasks have weights of one name: what they were saved as tells them apart."""
+    saved = (getattr(model.config, "architectures", None) or [""])[0]
+    heads = {auto.removeprefix("AutoModel"): each for each, (auto, _) in _TASKS.items()}
+    trained = next((heads[head] for head in heads if head and saved.endswith(head)), None)
+    if trained not in (None, task) and task != "feature-extraction":
+        message = f"{label} holds a {saved}, which was not trained for {task}"
+        raise Fault("file", message, f"write `task: {trained}`")
 
 
 def _require_inputs(model: Any, names: Sequence[str], label: str) -> None:
@@ -122,7 +134,8 @@ def _limit() -> Any:
         warnings.simplefilter("ignore")  # TorchScript is deprecated, but what Triton loads
         from .limit import limited
 
-        return authors.library("torch", "runs the model").jit.script(limited)
+        script: Any = authors.library("torch", "runs the model").jit.script
+        return script(limited)
 
 
 def _longest(torch: Any, model: Any, names: Sequence[str], request: dict[str, Any]) -> int:
@@ -168,7 +181,7 @@ def _mask(_: Any, below: Any, __: int, tokens: int) -> Any:
     return mask
 
 
-_MAKERS = {
+_MAKERS: dict[str, Callable[..., Any]] = {
     "input_ids": lambda config, below, *_: below(config.vocab_size),
     "attention_mask": _mask,
     "token_type_ids": lambda config, below, *_: below(getattr(config, "type_vocab_size", 1) or 1),
