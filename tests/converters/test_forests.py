@@ -51,7 +51,7 @@ def test_equal_on_1000_rows(name: str, tmp_path: Path) -> None:
     if name == "sklearn hist categories":
         rows[:, 2] = np.random.default_rng(1).integers(0, 3, len(rows))
     path = dumped(model, tmp_path)
-    facts = convert(name.split()[0], path)
+    facts = convert(name.partition(" ")[0], path)
     expected = answers(model, rows).reshape(len(rows), -1)
     answered = predicted(path, rows)
     if answered.shape[1] == 1:
@@ -196,7 +196,7 @@ def test_linear_boosters_have_no_trees(tmp_path: Path) -> None:
     import xgboost
 
     model = xgboost.XGBRegressor(n_estimators=2, booster="gblinear").fit(ROWS[:50], ROWS[:50, 0])
-    with pytest.raises(Fault, match="Treelite .* cannot read") as raised:
+    with pytest.raises(Fault, match=r"Treelite .* cannot read") as raised:
         convert("xgboost", dumped(model, tmp_path))
     assert raised.value.kind == "model"
 
@@ -210,6 +210,6 @@ def test_a_file_that_is_none(tmp_path: Path) -> None:
 
 def test_another_treelite(tmp_path: Path) -> None:
     path = dumped(made("sklearn random regressor"), tmp_path)
-    with pytest.raises(Fault, match="reads any 3.x") as raised:
+    with pytest.raises(Fault, match="reads any 3") as raised:
         convert("sklearn", path, treelite="3.9.1")
     assert raised.value.kind == "python"

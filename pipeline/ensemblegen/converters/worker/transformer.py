@@ -75,7 +75,6 @@ def _load(request: dict[str, Any]) -> Any:
             revision=request["revision"],
             trust_remote_code=False,
             output_loading_info=True,
-            attn_implementation="sdpa",
         )
     except (OSError, ValueError, KeyError) as error:
         said = " ".join(str(error).split())
