@@ -1,4 +1,4 @@
-"""Conversions through the compiler: in the author's Python, once, and again when anything changes."""
+"""Conversions by the compiler: in the author's Python, once, and again when anything changes."""
 
 from __future__ import annotations
 

@@ -26,7 +26,6 @@ from ensemblegen.environments import store
 from ensemblegen.errors import MachineError
 from ensemblegen.folder_lock import held
 
-FOLDER = "converted"
 _RECORD = "record.json"
 _WORK = "work"
 
@@ -41,7 +40,7 @@ class Converted:
 
 def convert(job: Job) -> Converted:
     """The model of `job`. Raises Fault; MachineError where nothing can be kept."""
-    place = store.folder() / FOLDER / job.key
+    place = store.folder() / store.CONVERTED / job.key
     found = _kept(place, job)
     if found is not None:
         return found
