@@ -91,6 +91,8 @@ def test_what_counts_as_a_pipeline(tmp_path: Path) -> None:
         ".hidden/pipeline.yaml": "ensemblegen: 1\n",
         "venv/pipeline.yaml": "ensemblegen: 1\n",
         "venv/pyvenv.cfg": "",
+        "conda/pipeline.yaml": "ensemblegen: 1\n",
+        "conda/conda-meta/history": "",
         "build/repository/pipeline.yaml": "ensemblegen: 1\n",
         "build/repository/manifest.json": "{}",
     }.items():
@@ -352,6 +354,19 @@ def test_artifacts_are_not_read_for_a_template_s_keys(folder: Path) -> None:
     made = project.sound(folder).project
     linked = [content for content in files(made).values() if isinstance(content, Linked)]
     assert len(linked) == 1
+
+
+def test_environments_of_a_folder_are_those_of_its_pipelines(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "e").mkdir()
+    (folder / "e" / "conda").mkdir()
+    (folder / "e" / "conda" / "own.yaml").write_text("dependencies: [python=3.10.*]\n")
+    put(folder, "one")
+    put(folder, "e", ("    python:", "    environment: own\n    python:"))
+    assert run("env", "list", str(folder), "--format", "json") == 0
+    (needed,) = json.loads(capsys.readouterr().out)["environments"]
+    assert (needed["environment"], needed["steps"]) == ("own", ["a"])
 
 
 def test_a_folder_without_any_is_refused(tmp_path: Path) -> None:

@@ -11,19 +11,19 @@ from ensemblegen import manifest
 PIPELINE = "pipeline.yaml"
 _SUFFIXES = (".yaml", ".yml")
 _MARK = re.compile(rb"""^["']?ensemblegen["']?\s*:""", re.MULTILINE)
-_NOT_OURS = (manifest.NAME, "pyvenv.cfg")
-"""A folder that has one of these is a compiled repository, or a Python environment."""
+_NOT_OURS = frozenset({manifest.NAME, "pyvenv.cfg", "conda-meta"})
+"""A folder that has one of these is a compiled repository, or an environment."""
 
 
 def find(folder: Path) -> tuple[Path, ...]:
     """The pipelines below `folder`, by their paths: files called pipeline.yaml, and other YAML
     files with the key `ensemblegen` at the start of a line.
 
-    Hidden folders, compiled repositories, Python environments and links to folders are left out.
+    Hidden folders, compiled repositories, environments and links to folders are left out.
     """
     found: list[Path] = []
     for place, folders, names in os.walk(folder):
-        if any(name in names for name in _NOT_OURS):
+        if not _NOT_OURS.isdisjoint((*names, *folders)):
             folders.clear()
             continue
         folders[:] = sorted(each for each in folders if not each.startswith("."))

@@ -71,7 +71,7 @@ def is_archive(path: Path) -> bool:
 
 def needs(sources: list[Path], chosen: Chosen) -> list[Need]:
     """The environments of pipelines and of files, each once."""
-    from ensemblegen import outfit, project, source, targets
+    from ensemblegen import outfit, project, targets
     from ensemblegen.environments import demands
     from ensemblegen.errors import InputError
     from ensemblegen.placement import Choice
@@ -79,8 +79,7 @@ def needs(sources: list[Path], chosen: Chosen) -> list[Need]:
     found: list[Need] = []
     for path in sources:
         require(path)
-        data = None if is_archive(path) else source.load(path).data
-        if isinstance(data, dict) and ("ensemblegen" in data or "steps" in data):
+        if _holds_pipelines(path):
             examined = project.sound(path, Choice(chosen.device, chosen.profile))
             chosen.warn(examined.problems)
             found += outfit.needs(examined.project, variants=chosen.variants)
@@ -91,6 +90,17 @@ def needs(sources: list[Path], chosen: Chosen) -> list[Need]:
             raise InputError(problems)
         found.append(outfit.Need(declared, target, ()))
     return found
+
+
+def _holds_pipelines(path: Path) -> bool:
+    """Whether it is a pipeline.yaml, or a folder of some; not what steps run in."""
+    from ensemblegen import source
+    from ensemblegen.found import find
+
+    if is_archive(path):
+        return path.is_dir() and bool(find(path))
+    data = source.load(path).data
+    return isinstance(data, dict) and ("ensemblegen" in data or "steps" in data)
 
 
 def require_locks(needs: list[Need], store: Store, chosen: Chosen) -> None:
