@@ -78,6 +78,7 @@ class Fil(Kind):
         inputs = _inputs(step, found, site)
         if len(site.problems) > before:
             return None
+        _warn_of_threshold(step, found, site)
         artifact = _Artifact(file, found, step.predict_proba, step.threshold, facts)
         return Signature(inputs, {name: port}, artifact)
 
@@ -91,7 +92,7 @@ class Fil(Kind):
             # Required by every release although its documents give a default.
             parameters["threshold"] = repr(artifact.threshold)
             parameters["predict_proba"] = _flag(artifact.predict_proba)
-        several = classifier and artifact.forest.classes > 2 and not artifact.predict_proba
+        several = classifier and artifact.forest.columns > 1 and not artifact.predict_proba
         if several and device == "cpu":
             # The plain CPU path asks Treelite 4 for a post-processor that it no longer has:
             # every request would fail (`Post-processor named 'max_index' not found`).
@@ -131,6 +132,17 @@ def _check_supported(step: FilSpec, found: Forest, site: Site) -> None:
         message = f"Triton {site.target.release} does not read XGBoost UBJSON; 24.10 is the first"
         hint = "save the model as JSON: booster.save_model('model.json')"
         site.problem("E504", message, "fil", hint=hint)
+
+
+def _warn_of_threshold(step: FilSpec, found: Forest, site: Site) -> None:
+    """Forests of scikit-learn give a column a class also where there are two: the larger decides.
+
+    The threshold is looked at only where there is one column (fil_backend, `num_classes_ > 1`).
+    """
+    if "threshold" in step.model_fields_set and not step.predict_proba and found.columns > 1:
+        message = f"{step.fil.place} gives a probability for each class: the largest decides"
+        hint = "remove threshold, or compare in a Python step, with `predict_proba: true` here"
+        site.key_problem("E470", f"threshold is ignored: {message}", "threshold", hint=hint)
 
 
 def _inputs(step: FilSpec, found: Forest, site: Site) -> dict[str, Port]:
