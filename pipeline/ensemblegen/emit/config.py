@@ -30,6 +30,7 @@ def member(plan: Plan, planned: Member, device: Place) -> Any:
     _batching(config, planned)
     for key, value in planned.kind.parameters(planned, device, plan.target).items():
         config.parameters[key].string_value = value
+    merge(config, planned.kind.fields(planned, device, plan.target))
     if planned.serving.response_cache:
         config.response_cache.enable = True
     serving.warm_up(config, planned, serving.samples(plan, planned))
@@ -86,7 +87,8 @@ def _input(message: Any, each: MemberTensor) -> None:
 
 
 def _output(message: Any, each: MemberTensor) -> None:
-    _tensor(message, each.triton, each.tensor)
+    said = each.tensor if each.dims is None else Tensor(each.tensor.dtype, each.dims)
+    _tensor(message, each.triton, said)
     if each.squeezed and 1 in each.tensor.shape:
         message.reshape.shape.extend(triton_dims(each.tensor.shape))
     merge(message, each.config)
