@@ -203,6 +203,7 @@ def _inputs(graph: Graph, node: Node) -> Iterator[MemberTensor]:
             optional,
             default,
             port.pad,
+            dims=port.dims,
             config=port.config,
         )
 

@@ -135,10 +135,10 @@ def _pipeline(path: Path) -> Path | None:
 
 
 def _plan(pipeline: Path) -> Plan:
-    from ensemblegen.cli.compile import fitted
+    from ensemblegen.cli.compile import complete
     from ensemblegen.compile import make_plan
 
-    return fitted(make_plan(pipeline), None)
+    return complete(make_plan(pipeline))
 
 
 def _write(plan: Plan, folder: Path) -> None:

@@ -43,6 +43,14 @@ FuseOption = Annotated[
         "the file says.",
     ),
 ]
+DeferOption = Annotated[
+    bool,
+    typer.Option(
+        "--defer-plans",
+        help="Leave TensorRT plans to the machine that serves: each model gets its ONNX file and "
+        "build_plan.py.",
+    ),
+]
 ForbidOption = Annotated[
     bool,
     typer.Option(
@@ -71,6 +79,7 @@ def compile(
     environments: EnvironmentsOption = None,
     fuse: FuseOption = None,
     forbid_copies: ForbidOption = False,
+    defer_plans: DeferOption = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would change; write nothing.")
     ] = False,
@@ -84,6 +93,7 @@ def compile(
     Example: ensemblegen compile pipeline.yaml -o build/repository --device gpu
     """
     from ensemblegen import edges
+    from ensemblegen.cli import plans
     from ensemblegen.compile import sound
     from ensemblegen.emit import beside
     from ensemblegen.emit.files import files
@@ -100,12 +110,13 @@ def compile(
     checked = sound(pipeline, Choice(device, profile, fuse))
     if forbid_copies:
         require_no_copies(checked)
+    looking = dry_run or check
     plan = fitted(checked.fused(fuse), environments)
+    plan = plans.built(plan, "defer" if defer_plans else "look" if looking else "build")
     traffic = edges.trace(plan)
     target = output or pipeline.parent / "build" / "repository"
     made, archives = files(plan, traffic), beside.of(plan)
     beside.require_apart(archives, target)
-    looking = dry_run or check
     if looking:
         changes = compare(made, target, thorough=check)
         placed = beside.compare(archives, target, thorough=check)
@@ -171,9 +182,17 @@ def _stale(pipeline: Path, target: Path) -> tuple[Problem, ...]:
     return (Problem("E602", message, hint=f"ensemblegen compile {pipeline} -o {target}"),)
 
 
+def complete(plan: Plan, where: Where | None = None) -> Plan:
+    """The plan with all that is built apart: environments, and TensorRT plans."""
+    from ensemblegen.cli import plans
+
+    return plans.built(fitted(plan, where))
+
+
 def _json(
     plan: Plan, traffic: Traffic, target: Path, changes: Changes, stale: tuple[Problem, ...]
 ) -> dict[str, Any]:
+    from ensemblegen.cli import plans
     from ensemblegen.cli.traffic import summary_json
 
     return {
@@ -186,6 +205,7 @@ def _json(
         "changed": list(changes.changed),
         "removed": list(changes.removed),
         "unchanged": len(changes.unchanged),
+        "plans": plans.rows_json(plan),
         "edges": summary_json(traffic),
         "problems": [problem_json(each) for each in (*plan.warnings, *stale)],
     }
@@ -194,6 +214,7 @@ def _json(
 def _show(plan: Plan, traffic: Traffic, target: Path, changes: Changes, *, written: bool) -> None:
     from rich.markup import escape
 
+    from ensemblegen.cli import plans
     from ensemblegen.cli.traffic import summary
 
     out = console()
@@ -220,6 +241,8 @@ def _show(plan: Plan, traffic: Traffic, target: Path, changes: Changes, *, writt
     out.print(f"  steps   {steps}")
     for model, joined in fused(plan).items():
         out.print(f"  fused   {', '.join(joined)} in {model}")
+    for row in plans.rows(plan, target):
+        out.print(f"  plan    {escape(row)}")
     first, *rows = summary(traffic)
     out.print(f"  edges   {escape(first)}")
     for row in rows:

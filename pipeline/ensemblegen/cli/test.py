@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from ensemblegen.cli.compile import EnvironmentsOption, FuseOption, fitted
+from ensemblegen.cli.compile import EnvironmentsOption, FuseOption, complete
 from ensemblegen.cli.render import Format, console, print_json
 from ensemblegen.cli.serve import EngineOption, LogOption, ServerOption, TimeoutOption, started
 from ensemblegen.engine.locate import Choice as EngineChoice
@@ -44,7 +44,7 @@ def test(
     from ensemblegen.errors import InputError, Problem
     from ensemblegen.placement import Choice
 
-    plan = fitted(make_plan(pipeline, Choice(device, profile, fuse)), environments)
+    plan = complete(make_plan(pipeline, Choice(device, profile, fuse)), environments)
     if not plan.examples:
         hint = "add `examples: [{name: first, inputs: {...}, expect: {OUTPUT: {value: 1}}}]`"
         raise InputError([Problem("E214", f"{pipeline} has no examples to test", hint=hint)])

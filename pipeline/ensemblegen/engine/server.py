@@ -30,6 +30,7 @@ from ensemblegen.engine.ports import Ports, Wanted, choose
 from ensemblegen.engine.repository import Repository
 from ensemblegen.environments import placed
 from ensemblegen.errors import InputError, MachineError, Problem
+from ensemblegen.trt import plans
 
 _PORT_TRIES = 5
 _POLL = 0.05
@@ -100,6 +101,7 @@ class Server:
         options = options or Options()
         read = repositories.read(repository, options.profile)
         _require_archives(read.path)
+        _require_plans(read.path)
         engine = locate.find(options.engine, options.server, options.target)
         require(engine, read)
         regions.sweep()
@@ -293,6 +295,16 @@ def _require_archives(repository: Path) -> None:
         problems = list(placed.unusable(repository, manifest.read(repository)))
         if problems:
             raise InputError(problems)
+
+
+def _require_plans(repository: Path) -> None:
+    """InputError where a TensorRT plan is still to be built."""
+    problems = [
+        Problem("E496", f"the plan of '{model}' is not built yet", hint=f"python3 {builder}")
+        for model, builder in plans.pending(repository).items()
+    ]
+    if problems:
+        raise InputError(problems)
 
 
 def require(engine: Engine, repository: Repository) -> None:

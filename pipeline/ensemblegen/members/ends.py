@@ -7,7 +7,7 @@ the names that the author uses.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ensemblegen.errors import did_you_mean
@@ -37,8 +37,6 @@ class Reading:
     """The key that names the file."""
     file: str
     """As the author writes it."""
-    export: str
-    """What to do for a model with a dynamic batch axis."""
 
     @property
     def max_batch_size(self) -> int:
@@ -53,19 +51,24 @@ class Reading:
 Ports = dict[str, Port]
 Same = tuple[tuple[Shape, Shape], ...]
 
+ONE: Shape = (1,)
+"""How a single value travels: Triton's tensors have an axis at least."""
+
 
 def inputs(reading: Reading, ends: Sequence[End]) -> Ports:
     """All inputs of the graph; whether each is fed is a question of the pipeline's edges."""
     found: Ports = {}
     for end in ends:
-        shape = _item(reading, end)
         if end.shape is None:
             message = f"{reading.file} does not say how many axes '{end.name}' has"
             reading.problem("E406", message, "export it with the shapes of its inputs")
         elif end.dtype is None:
             _untyped(reading, end)
-        elif shape is not None:
-            found[end.name] = Port(end.name, end.name, Tensor(end.dtype, shape))
+        else:
+            item = _item(reading, end.shape)
+            # A number that the pipeline knows may stand in the config of an input.
+            dims = item if not item else None
+            found[end.name] = Port(end.name, end.name, Tensor(end.dtype, item or ONE), dims=dims)
     return found
 
 
@@ -78,36 +81,44 @@ def outputs(reading: Reading, ends: Sequence[End]) -> tuple[Ports, Same]:
             message = f"{reading.file} has no output '{name}'"
             hint = did_you_mean(name, known)
             reading.site.key_problem("E407", message, "outputs", name, hint=hint)
-    wanted = [end for end in ends if not declared or end.name in declared]
-    pairs = [_output(reading, end, declared.get(end.name)) for end in wanted]
-    ports = {port.name: port for port, _ in pairs if port is not None}
-    return ports, tuple(same for _, same in pairs if same is not None)
+    found: Ports = {}
+    same: list[tuple[Shape, Shape]] = []
+    for end in ends:
+        if end.dtype is None:
+            _untyped(reading, end)
+        elif end.name in declared:
+            found[end.name] = _declared(reading, end, declared[end.name], same)
+        elif not declared:
+            found |= _read(reading, end.name, end.dtype, end.shape)
+    return found, tuple(same)
 
 
-def _output(
-    reading: Reading, end: End, declared: TensorSpec | None
-) -> tuple[Port | None, tuple[Shape, Shape] | None]:
-    if end.dtype is None:
-        _untyped(reading, end)
-        return None, None
-    if end.shape is None and declared is None:
-        message = f"{reading.file} does not say how many axes '{end.name}' has"
-        hint = f"for example `outputs: {{{end.name}: {{dtype: {end.dtype}, shape: [4]}}}}`"
+def _read(reading: Reading, name: str, dtype: DType, shape: tuple[int | str, ...] | None) -> Ports:
+    """An output as the file has it; none where it does not say enough."""
+    if shape is None:
+        message = f"{reading.file} does not say how many axes '{name}' has"
+        hint = f"for example `outputs: {{{name}: {{dtype: {dtype}, shape: [4]}}}}`"
         reading.problem("E305", message, hint)
-        return None, None
-    shape = _item(reading, end) if end.shape is not None else None
-    if declared is None:
-        good = shape is not None and Tensor(end.dtype, shape)
-        return (Port(end.name, end.name, good) if good else None), None
+        return {}
+    item = _item(reading, shape)
+    return {name: Port(name, name, Tensor(dtype, item or ONE), dims=item)}
+
+
+def _declared(
+    reading: Reading, end: End, declared: TensorSpec, same: list[tuple[Shape, Shape]]
+) -> Port:
     said = Tensor(declared.dtype, tuple(declared.shape))
-    if said.dtype is not end.dtype or (shape is not None and not compatible(said.shape, shape)):
-        sizes = "" if shape is None else shape_text(shape)
-        message = f"'{end.name}' of {reading.file} is {end.dtype}{sizes}, not {said}"
+    item = said.shape if end.shape is None else _item(reading, end.shape)
+    if said.dtype is not end.dtype or not compatible(said.shape, item or ONE):
+        message = f"'{end.name}' of {reading.file} is {end.dtype}{shape_text(item or ONE)}, "
         hint = "shapes are per item; leave `outputs` out, and they are read from the file"
-        reading.site.problem("E407", message, "outputs", end.name, hint=hint)
-        return None, None
-    same = None if shape is None else (said.shape, shape)
-    return Port(end.name, end.name, said), same
+        reading.site.problem("E407", f"{message}not {said}", "outputs", end.name, hint=hint)
+    elif item:
+        same.append((said.shape, item))
+        # A backend may find out more than its file says, and wants to hear it.
+        item = tuple(a if isinstance(a, int) and a > 0 else b
+                     for a, b in zip(said.shape, item, strict=True))  # fmt: skip
+    return Port(end.name, end.name, said, dims=item)
 
 
 def _untyped(reading: Reading, end: End) -> None:
@@ -115,17 +126,10 @@ def _untyped(reading: Reading, end: End) -> None:
     reading.problem("E405", message, "cast it in the model before it is exported")
 
 
-def _item(reading: Reading, end: End) -> Shape | None:
-    """The shape of one item; None for what has no batch axis where one is needed, or no axis."""
-    if not end.shape:
-        if end.shape is not None and not reading.max_batch_size:
-            message = f"'{end.name}' of {reading.file} is a single value without an axis"
-            reading.problem("E406", message, "export it as a tensor of one value, [1]")
-        return None
-    shape = end.shape[1:] if reading.max_batch_size else end.shape
-    if not shape:
-        return None
-    return tuple(_symbol(reading, size) if isinstance(size, str) else size for size in shape)
+def _item(reading: Reading, shape: tuple[int | str, ...]) -> Shape:
+    """The shape of one item, empty for a single value; names become symbols of the step."""
+    sizes = shape[1:] if reading.max_batch_size else shape
+    return tuple(_symbol(reading, size) if isinstance(size, str) else size for size in sizes)
 
 
 def _symbol(reading: Reading, name: str) -> str:
@@ -133,11 +137,10 @@ def _symbol(reading: Reading, name: str) -> str:
     return f"{reading.site.name}/{re.sub('[^A-Za-z0-9_-]', '_', name)}"
 
 
-def batchless(ends: Sequence[End], *, fixed: bool) -> Iterator[tuple[End, str]]:
-    """Ends that cannot carry batches, with the reason; `fixed` counts a number in their axis."""
-    for end in ends:
-        if end.shape is not None and not end.shape:
-            yield end, "a single value without an axis"
-        elif fixed and end.shape and isinstance(end.shape[0], int) and end.shape[0] != ANY:
-            sizes = ", ".join(map(str, end.shape))
-            yield end, f"[{sizes}]: its first size is fixed"
+def fixed(ends: Sequence[End]) -> End | None:
+    """The first that has a number, or nothing, where its batch axis should be."""
+    return next((end for end in ends if end.shape is not None and not _is_open(end.shape)), None)
+
+
+def _is_open(shape: tuple[int | str, ...]) -> bool:
+    return bool(shape) and (isinstance(shape[0], str) or shape[0] == ANY)

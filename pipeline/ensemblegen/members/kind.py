@@ -46,8 +46,8 @@ class Port:
     squeezed: bool = False
     """The backend drops sizes of 1 from this output: config.pbtxt must put them back."""
     dims: Shape | None = None
-    """What config.pbtxt must say of its sizes, where the backend takes no more than its file has:
-    not even a number that the pipeline knows."""
+    """Its sizes as the backend has them, where these are not the tensor's: some take no number in
+    the config of an output that their file lacks, some have single values without an axis."""
     config: Mapping[str, Any] = field(default_factory=dict)
     """The author's own fields of its ModelInput or ModelOutput."""
 
@@ -122,7 +122,7 @@ class MemberTensor:
     pad: Any = None
     squeezed: bool = False
     dims: Shape | None = None
-    """What config.pbtxt says of its sizes, if not those of `tensor`."""
+    """Its sizes as the backend has them, if not those of `tensor`."""
     config: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -238,6 +238,10 @@ class Kind(ABC):
     def fields(self, member: Member, device: Place, target: Target) -> Mapping[str, Any]:
         """Further fields of its ModelConfig for one device, by their proto names."""
         return {}
+
+    def profiles(self, member: Member) -> tuple[int, ...]:
+        """The optimization profiles, by number, that its instances use; none means the first."""
+        return ()
 
     def memory(self, member: Member, device: Place, target: Target, *, writes: bool) -> Memory:
         """Where the model takes its numbers, or (`writes`) gives them, when it runs on `device`.

@@ -80,7 +80,7 @@ def _same(one: object, other: object) -> bool:
 
 def _made_of(graph: Graph, node: Node) -> object:
     """All that a model taken from a folder depends on; None for other kinds."""
-    if not isinstance(node.step, BackendSpec):
+    if not isinstance(node.step, BackendSpec) or node.step.folder is None:
         return None
     left = {"folder": True, "tensors": True, "version": True}
     words = node.step.model_dump(exclude={**left, "inputs": {"__all__": {"source", "pad"}}})
