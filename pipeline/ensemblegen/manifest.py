@@ -61,6 +61,17 @@ class ManifestEnvironment:
 
 
 @dataclass(frozen=True, slots=True)
+class ManifestDeployed:
+    """A model that a step runs and that is not in this repository."""
+
+    name: str
+    repository: str | None = None
+    """The folder that holds it; absolute, as it was where this was compiled."""
+    server: str | None = None
+    """The server that had it then."""
+
+
+@dataclass(frozen=True, slots=True)
 class ManifestFile:
     sha256: str
     size: int
@@ -79,6 +90,7 @@ class Manifest:
     models: tuple[ManifestModel, ...] = ()
     files: dict[str, ManifestFile] = field(default_factory=dict)
     environments: tuple[ManifestEnvironment, ...] = ()
+    deployed: tuple[ManifestDeployed, ...] = ()
 
 
 def read(repository: Path) -> Manifest:
@@ -116,6 +128,7 @@ def to_json(manifest: Manifest) -> dict[str, Any]:
         "outputs": [_tensor_json(tensor) for tensor in manifest.outputs],
         "models": [_model_json(model) for model in manifest.models],
         **({"environments": environments} if environments else {}),
+        **({"deployed": [asdict(each) for each in manifest.deployed]} if manifest.deployed else {}),
         "files": {
             name: {"sha256": file.sha256, "size": file.size}
             for name, file in sorted(manifest.files.items())
@@ -169,6 +182,7 @@ def _manifest(data: Any) -> Manifest:
             for name, file in data.get("files", {}).items()
         },
         environments=tuple(ManifestEnvironment(**each) for each in data.get("environments", ())),
+        deployed=tuple(ManifestDeployed(**each) for each in data.get("deployed", ())),
     )
 
 

@@ -6,7 +6,7 @@ after   Plan: models, tensors by their final names, devices, instances
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +15,7 @@ from ensemblegen.environments.execution import Where
 from ensemblegen.errors import Problem
 from ensemblegen.graph import Export, Graph, Node, Source
 from ensemblegen.members import Member, MemberTensor, Port
+from ensemblegen.members.deployed import found_of
 from ensemblegen.placement import Devices, Placement
 from ensemblegen.spec import Example, PipelineSpec
 from ensemblegen.targets import Target
@@ -76,6 +77,8 @@ class Plan:
     fuse: bool | Literal["auto"] = False
     warnings: tuple[Problem, ...] = ()
     """What will surprise, though it works."""
+    deployed: tuple[Member, ...] = ()
+    """What its steps run that is there already: nothing of it is written."""
 
     def all(self) -> Iterator[Plan]:
         """This plan, and those inside it, each once."""
@@ -125,6 +128,7 @@ def make(
         environment_placement=pipeline.environment_placement,
         fuse=pipeline.fuse,
         warnings=warnings,
+        deployed=tuple(_deployed(graph, pipeline, nodes)),
     )
 
 
@@ -182,6 +186,15 @@ def _member(graph: Graph, pipeline: PipelineSpec, node: Node) -> Member:
         config=step.config,
         serving=step.serving,
     )
+
+
+def _deployed(graph: Graph, pipeline: PipelineSpec, nodes: Iterable[Node]) -> Iterator[Member]:
+    seen = set()
+    for node in nodes:
+        found = found_of(node.signature.artifact) if node.signature else None
+        if found is not None and node.model not in seen:
+            seen.add(node.model)
+            yield found.of(_member(graph, pipeline, node))
 
 
 def _inputs(graph: Graph, node: Node) -> Iterator[MemberTensor]:

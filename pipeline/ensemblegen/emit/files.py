@@ -16,6 +16,7 @@ from ensemblegen.edges import Traffic
 from ensemblegen.emit import config, serving
 from ensemblegen.manifest import (
     Manifest,
+    ManifestDeployed,
     ManifestEnvironment,
     ManifestFile,
     ManifestModel,
@@ -122,6 +123,7 @@ def _manifest(plan: Plan, made: dict[str, Content], moved: Mapping[str, int]) ->
         models=tuple(_models(plan, moved)),
         files={path: described[content] for path, content in made.items()},
         environments=tuple(_environments(plan)),
+        deployed=tuple(_deployed(plan)),
     )
 
 
@@ -163,6 +165,14 @@ def _environments(plan: Plan) -> Iterator[ManifestEnvironment]:
             marker_sha256=entry.marker_sha256,
             path=path,
         )
+
+
+def _deployed(plan: Plan) -> Iterator[ManifestDeployed]:
+    """Where the models are that nobody makes; a path is the one that it had at compile time."""
+    found = {member.model: member.artifact for each in plan.all() for member in each.deployed}
+    for name, each in sorted(found.items()):
+        repository = str(each.repository.resolve()) if each.repository is not None else None
+        yield ManifestDeployed(name, repository, each.server)
 
 
 def _declared(member: Member, device: Place) -> Declared | None:

@@ -13,6 +13,7 @@ from types import TracebackType
 
 from ensemblegen import manifest
 from ensemblegen.engine import (
+    beside,
     embedded,
     failure,
     guard,
@@ -102,6 +103,7 @@ class Server:
         read = repositories.read(repository, options.profile)
         _require_archives(read.path)
         _require_plans(read.path)
+        beside.require_given(read.path, launch.repositories(options.extra))
         engine = locate.find(options.engine, options.server, options.target)
         require(engine, read)
         regions.sweep()
@@ -332,6 +334,12 @@ def _served(engine: Engine, repository: Repository) -> tuple[Path, Path | None]:
     Through a link where the repository's path would not survive Triton's shell, and through an
     overlay where models need stubs or settings that they do not bring.
     """
+    unsafe = [each for each in repository.beside if not embedded.safe_for_stub(each)]
+    if unsafe and engine.kind is not Choice.docker:
+        raise MachineError(
+            f"Triton 24.10 cannot start models in {unsafe[0]}",
+            "move the repository to a path of letters, digits and . _ - + = @ , :",
+        )
     stubs, configs = overlay.lacking(engine, repository), overlay.resident(engine, repository)
     if (stubs or configs) and embedded.safe_for_stub(repository.path):
         folder = embedded.temporary_folder()

@@ -1,6 +1,7 @@
 """The kinds of steps, by their word in pipeline.yaml. A new kind is a module here and a line."""
 
 from ensemblegen.members.backend import Backend
+from ensemblegen.members.deployed import DeployedModel
 from ensemblegen.members.ensemble import Ensemble
 from ensemblegen.members.fil import Fil
 from ensemblegen.members.kind import Kind, Member, MemberTensor, Memory, Port, Signature, Site
@@ -19,6 +20,7 @@ KINDS: dict[str, Kind] = {
         Backend(),
         Reuse(),
         Ensemble(),
+        DeployedModel(),
     )
 }
 
