@@ -70,4 +70,7 @@ def test_a_server_without_the_backend_says_so(
     repository = pipeline.with_name("out")
     assert run("compile", str(pipeline), "-o", str(repository)) == 0
     assert run("serve", str(repository), "--engine", "embedded") == 3
-    assert "'p_same' needs the backend 'identity'" in capsys.readouterr().err
+    assert (
+        "'p_same' cannot run: the embedded server does not have the backend 'identity'"
+        in capsys.readouterr().err
+    )

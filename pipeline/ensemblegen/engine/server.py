@@ -13,6 +13,7 @@ from types import TracebackType
 
 from ensemblegen import manifest
 from ensemblegen.engine import (
+    abilities,
     beside,
     embedded,
     failure,
@@ -25,6 +26,7 @@ from ensemblegen.engine import (
     regions,
 )
 from ensemblegen.engine import repository as repositories
+from ensemblegen.engine.abilities import Way
 from ensemblegen.engine.locate import Choice, Engine
 from ensemblegen.engine.log import Log, plain
 from ensemblegen.engine.ports import Ports, Wanted, choose
@@ -320,12 +322,10 @@ def require(engine: Engine, repository: Repository) -> None:
     if engine.kind is Choice.embedded:
         embedded.require(engine, repository)
     elif engine.kind is Choice.path:
-        missing = [name for name in repository.backends if name not in engine.native]
-        if missing and engine.native:
-            raise MachineError(
-                f"{engine} has no backend '{missing[0]}'",
-                "serve with --engine embedded or --engine docker",
-            )
+        for backend in repository.backends:
+            ability = abilities.of_backend(backend, engine)
+            if ability.way is Way.none:
+                raise MachineError(ability.what, ability.remedy)
 
 
 def _served(engine: Engine, repository: Repository) -> tuple[Path, Path | None]:
