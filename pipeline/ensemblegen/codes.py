@@ -170,7 +170,7 @@ CODES = {
     "E490": Code("a call in model.py does not fit the model that it names", "warning"),
     "E491": Code("a tensor is made from the wrong kind of array"),
     "E492": Code("a plan needs optimization profiles"),
-    "E493": Code("an optimization profile does not fit the model"),
+    "E493": Code("an optimization profile does not fit"),
     "E494": Code("a flag of trtexec is not usable"),
     "E495": Code("a plan with invented scales", "warning"),
     "E496": Code("a TensorRT plan is not built"),

@@ -214,6 +214,32 @@ def test_scales_are_found(place: Path) -> None:
     assert not told(written(place, step))
 
 
+@pytest.mark.parametrize(("tokens", "codes"), [(1, []), (64, []), (65, ["E493"])])
+def test_sizes_that_the_pipeline_fixes(place: Path, tokens: int, codes: list[str]) -> None:
+    engine = "{onnx: tokens.onnx, profiles: [{min: {ids: [1, 1]}, max: {ids: [8, 64]}}]}"
+    path = place / "pipeline.yaml"
+    given = f"{{dtype: int64, shape: [{tokens}]}}"
+    path.write_text(
+        "ensemblegen: 1\nname: p\nmax_batch_size: 8\ndevice: gpu\n"
+        f"inputs: {{i: {given}, m: {{dtype: int64, shape: [n]}}}}\n"
+        f"steps:\n  a: {{tensorrt: {engine}, inputs: {{ids: i, mask: m}}}}\n"
+        "outputs: {Y: a.logits}\n"
+    )
+    assert sorted({code for code, _ in told(path)}) == codes
+
+
+def test_a_single_value_has_no_range(place: Path) -> None:
+    x = wire.value("x", wire.tensor(wire.FLOAT, ["b"]))
+    y = wire.value("y", wire.tensor(wire.FLOAT, ["b"]))
+    (place / "flat.onnx").write_bytes(wire.model([x], [y]))
+    path = written(
+        place, "{tensorrt: {onnx: flat.onnx}, inputs: {x: x}}", HEAD.replace("[4]", "[1]")
+    )
+    assert not told(path)
+    assert config(path).count("dims: [ 1 ]") == config(path).count("reshape {") == 2
+    assert "--maxShapes=x:8" in arguments(path)
+
+
 def test_a_name_that_trtexec_cannot_take(place: Path) -> None:
     x = wire.value("a,b", wire.tensor(wire.FLOAT, ["b", 4]))
     y = wire.value("y", wire.tensor(wire.FLOAT, ["b", 4]))

@@ -48,6 +48,9 @@ class Port:
     dims: Shape | None = None
     """Its sizes as the backend has them, where these are not the tensor's: some take no number in
     the config of an output that their file lacks, some have single values without an axis."""
+    ranges: tuple[tuple[tuple[int, int], ...], ...] = ()
+    """The least and the largest size of each axis, once for each choice of them that the model was
+    built for; none means any."""
     config: Mapping[str, Any] = field(default_factory=dict)
     """The author's own fields of its ModelInput or ModelOutput."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -175,7 +175,8 @@ def read(step: StepSpec, engine: EngineSpec, path: Path, site: Site) -> Read | N
         site.document.span(site.at(_KEY, "onnx")),
         len(built_for),
     )
-    return Read(recipe, inputs, outputs, same)
+    ranged = {name: replace(port, ranges=_ranges(port, built_for)) for name, port in inputs.items()}
+    return Read(recipe, ranged, outputs, same)
 
 
 def _ends(tensors: Sequence[onnx.Tensor]) -> list[End]:
@@ -222,6 +223,19 @@ def _profiles(engine: EngineSpec, inputs: Sequence[End], reading: Reading) -> tu
     for fault in faults:
         site.problem("E493", fault.message, _KEY, "profiles", *fault.way, hint=fault.hint)
     return found
+
+
+def _ranges(port: Port, built_for: Sequence[Profile]) -> tuple[tuple[tuple[int, int], ...], ...]:
+    """The sizes of an item's axes that each profile takes; a single value has none."""
+    if port.tensor is None or port.dims == ():
+        return ()
+    rank = len(port.tensor.shape)
+    found = []
+    for each in built_for:
+        least, most = (each.shapes(which).get(port.name, ()) for which in ("min", "max"))
+        if len(least) >= rank:
+            found.append(tuple(zip(least, most, strict=True))[len(least) - rank :])
+    return tuple(found)
 
 
 def _check_flags(engine: EngineSpec, site: Site) -> None:
