@@ -169,6 +169,22 @@ def test_both_repositories_are_served(place: Path) -> None:
     assert given == [f"--model-repository={out}", f"--model-repository={place / 'models'}"]
 
 
+def test_the_compiled_repository_is_checked_against_it(place: Path) -> None:
+    from ensemblegen import verdict
+    from ensemblegen.emit.write import write
+
+    out = place / "out"
+    write(files(make_plan(place / "p.yaml")), out)
+    assert [each.code for each in verdict.reach(out).problems] == []
+    configured(place, ("dims: [ 4 ]", "dims: [ 5 ]"))
+    assert [each.code for each in verdict.reach(out).problems] == ["E302"]
+    text = (out / "manifest.json").read_text()
+    at_server = '"repository": null, "server": "http://h:8000"'
+    text = text.replace(f'"repository": "{place / "models"}", "server": null', at_server)
+    (out / "manifest.json").write_text(text)
+    assert [each.code for each in verdict.reach(out).problems] == ["E223"]
+
+
 def test_one_of_a_server_needs_its_repository(place: Path) -> None:
     made = manifest.to_json(
         manifest.Manifest(

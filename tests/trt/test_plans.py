@@ -188,6 +188,10 @@ def test_deferred_plans_are_built_at_the_target(
     assert done.returncode == 0, done.stderr
     assert (folder / "1/model.plan").read_bytes().startswith(b"ftrt")
     assert plans.pending(place / "out") == {}
+    # Made by our script, so not in the way.
+    assert run("compile", "p.yaml", "-o", "out", "--defer-plans") == 0
+    assert "1 removed" in capsys.readouterr().out
+    assert list(plans.pending(place / "out")) == ["p_a"]
 
 
 def test_a_deferred_build_that_fails_leaves_no_plan(place: Path, programs: Path) -> None:
