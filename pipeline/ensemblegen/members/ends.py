@@ -67,7 +67,7 @@ def inputs(reading: Reading, ends: Sequence[End]) -> Ports:
         else:
             item = _item(reading, end.shape)
             # A number that the pipeline knows may stand in the config of an input.
-            dims = item if not item else None
+            dims = None if item else _dims(reading, item)
             found[end.name] = Port(end.name, end.name, Tensor(end.dtype, item or ONE), dims=dims)
     return found
 
@@ -93,7 +93,9 @@ def outputs(reading: Reading, ends: Sequence[End]) -> tuple[Ports, Same]:
     return found, tuple(same)
 
 
-def _read(reading: Reading, name: str, dtype: DType, shape: tuple[int | str, ...] | None) -> Ports:
+def _read(
+    reading: Reading, name: str, dtype: DType, shape: tuple[int | str, ...] | None
+) -> Ports:
     """An output as the file has it; none where it does not say enough."""
     if shape is None:
         message = f"{reading.file} does not say how many axes '{name}' has"
@@ -101,7 +103,7 @@ def _read(reading: Reading, name: str, dtype: DType, shape: tuple[int | str, ...
         reading.problem("E305", message, hint)
         return {}
     item = _item(reading, shape)
-    return {name: Port(name, name, Tensor(dtype, item or ONE), dims=item)}
+    return {name: Port(name, name, Tensor(dtype, item or ONE), dims=_dims(reading, item))}
 
 
 def _declared(
@@ -118,7 +120,12 @@ def _declared(
         # A backend may find out more than its file says, and wants to hear it.
         item = tuple(a if isinstance(a, int) and a > 0 else b
                      for a, b in zip(said.shape, item, strict=True))  # fmt: skip
-    return Port(end.name, end.name, said, dims=item)
+    return Port(end.name, end.name, said, dims=_dims(reading, item))
+
+
+def _dims(reading: Reading, item: Shape) -> Shape | None:
+    """Triton reshapes single values of a batch; without batches the backend itself does."""
+    return item if item or reading.max_batch_size else None
 
 
 def _untyped(reading: Reading, end: End) -> None:
