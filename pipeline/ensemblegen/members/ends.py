@@ -93,9 +93,7 @@ def outputs(reading: Reading, ends: Sequence[End]) -> tuple[Ports, Same]:
     return found, tuple(same)
 
 
-def _read(
-    reading: Reading, name: str, dtype: DType, shape: tuple[int | str, ...] | None
-) -> Ports:
+def _read(reading: Reading, name: str, dtype: DType, shape: tuple[int | str, ...] | None) -> Ports:
     """An output as the file has it; none where it does not say enough."""
     if shape is None:
         message = f"{reading.file} does not say how many axes '{name}' has"

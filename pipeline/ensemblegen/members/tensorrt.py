@@ -106,6 +106,9 @@ class Tensorrt(Kind):
         return f"TensorRT needs a GPU: `onnx: {file}` runs without" if file else None
 
     def profiles(self, member: Member) -> tuple[int, ...]:
+        """All of a recipe that has several: where a config names none, the backend uses the first
+        alone (tensorrt_backend instance_state.cc, `InitOptimizationProfiles`).
+        """
         artifact: _Artifact = member.artifact
         recipe = recipe_of(member)
         if artifact.profile or recipe is None or recipe.profiles < 2:

@@ -96,11 +96,8 @@ def _dotted(version: str) -> str:
     """`100500` as 10.5.0, `8601` as 8.6.1: TensorRT's own way to write them as one number."""
     if not version.isdigit() or len(version) < 4:
         return version
-    scale = 100 if len(version) > 4 else 10
-    number = int(version)
-    if scale == 10:
-        return f"{number // 1000}.{number // 100 % 10}.{number % 100}"
-    return f"{number // 10000}.{number // 100 % 100}.{number % 100}"
+    number, base = int(version), 100 if len(version) > 4 else 10
+    return f"{number // (100 * base)}.{number // 100 % base}.{number % 100}"
 
 
 def _gpu() -> str | None:
