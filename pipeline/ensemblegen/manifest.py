@@ -67,6 +67,17 @@ class ManifestEnvironment:
 
 
 @dataclass(frozen=True, slots=True)
+class ManifestDeployed:
+    """A model that a step runs and that is not in this repository."""
+
+    name: str
+    repository: str | None = None
+    """The folder that holds it; absolute, as it was where this was compiled."""
+    server: str | None = None
+    """The server that had it then."""
+
+
+@dataclass(frozen=True, slots=True)
 class ManifestFile:
     sha256: str
     size: int
@@ -104,6 +115,7 @@ class Manifest:
     models: tuple[ManifestModel, ...] = ()
     files: Mapping[str, ManifestFile] = field(default_factory=dict)
     environments: tuple[ManifestEnvironment, ...] = ()
+    deployed: tuple[ManifestDeployed, ...] = ()
 
     def pipeline(self, name: str | None = None) -> ManifestPipeline:
         """The one called `name`, or the only one; InputError where that is not one."""
@@ -159,6 +171,7 @@ def to_json(manifest: Manifest) -> dict[str, Any]:
         "pipelines": [_pipeline_json(pipeline) for pipeline in manifest.pipelines],
         "models": [_model_json(model) for model in manifest.models],
         **({"environments": environments} if environments else {}),
+        **({"deployed": [asdict(each) for each in manifest.deployed]} if manifest.deployed else {}),
         "files": {
             name: {"sha256": file.sha256, "size": file.size}
             for name, file in sorted(manifest.files.items())
@@ -226,6 +239,7 @@ def _manifest(data: Any) -> Manifest:
             for name, file in data.get("files", {}).items()
         },
         environments=tuple(ManifestEnvironment(**each) for each in data.get("environments", ())),
+        deployed=tuple(ManifestDeployed(**each) for each in data.get("deployed", ())),
     )
 
 

@@ -6,7 +6,7 @@ after   Plan: models, tensors by their final names, devices, instances
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +15,7 @@ from ensemblegen.environments.execution import Where
 from ensemblegen.errors import Problem
 from ensemblegen.graph import Export, Graph, Node, Source
 from ensemblegen.members import Member, MemberTensor, Port
+from ensemblegen.members.deployed import found_of
 from ensemblegen.placement import Devices, Placement
 from ensemblegen.source import Axes
 from ensemblegen.spec import Example, PipelineSpec
@@ -79,6 +80,8 @@ class Plan:
     """What will surprise, though it works."""
     variant: Axes = field(default_factory=dict)
     """The axes of a template with which it was made."""
+    deployed: tuple[Member, ...] = ()
+    """What its steps run that is there already: nothing of it is written."""
 
     @property
     def pipelines(self) -> tuple[Plan, ...]:
@@ -161,6 +164,7 @@ def make(
         fuse=pipeline.fuse,
         warnings=warnings,
         variant=graph.document.axes,
+        deployed=tuple(_deployed(graph, pipeline, nodes)),
     )
 
 
@@ -203,6 +207,7 @@ def _member(graph: Graph, pipeline: PipelineSpec, node: Node) -> Member:
                 port.triton,
                 _resolved(graph, port.tensor),
                 squeezed=port.squeezed,
+                dims=port.dims,
                 config=port.config,
             )
             for port in signature.outputs.values()
@@ -217,6 +222,15 @@ def _member(graph: Graph, pipeline: PipelineSpec, node: Node) -> Member:
         config=step.config,
         serving=step.serving,
     )
+
+
+def _deployed(graph: Graph, pipeline: PipelineSpec, nodes: Iterable[Node]) -> Iterator[Member]:
+    seen = set()
+    for node in nodes:
+        found = found_of(node.signature.artifact) if node.signature else None
+        if found is not None and node.model not in seen:
+            seen.add(node.model)
+            yield found.of(_member(graph, pipeline, node))
 
 
 def _inputs(graph: Graph, node: Node) -> Iterator[MemberTensor]:
@@ -238,6 +252,7 @@ def _inputs(graph: Graph, node: Node) -> Iterator[MemberTensor]:
             optional,
             default,
             port.pad,
+            dims=port.dims,
             config=port.config,
         )
 

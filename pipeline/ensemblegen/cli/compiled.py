@@ -54,6 +54,7 @@ def as_json(done: Done, stale: tuple[Problem, ...]) -> dict[str, Any]:
 
 
 def _pipeline_json(plan: Plan, traffic: Traffic) -> dict[str, Any]:
+    from ensemblegen.cli import plans
     from ensemblegen.cli.traffic import summary_json
 
     return {
@@ -62,6 +63,7 @@ def _pipeline_json(plan: Plan, traffic: Traffic) -> dict[str, Any]:
         "variant": dict(plan.variant),
         "device": plan.device,
         "fused": [list(steps) for steps in fused(plan).values()],
+        "plans": plans.rows_json(plan),
         "edges": summary_json(traffic),
     }
 
@@ -106,6 +108,7 @@ def _counts(changes: Changes) -> str:
 
 
 def _one(done: Done, verb: str) -> Iterator[str]:
+    from ensemblegen.cli import plans
     from ensemblegen.cli.traffic import summary
 
     plan = done.project.pipelines[0]
@@ -117,6 +120,8 @@ def _one(done: Done, verb: str) -> Iterator[str]:
     yield f"  steps   {steps}"
     for model, joined in fused(plan).items():
         yield f"  fused   {', '.join(joined)} in {model}"
+    for row in plans.rows(plan, done.target):
+        yield f"  plan    {row}"
     first, *rows = summary(done.traffic[0])
     yield f"  edges   {first}"
     for row in rows:
@@ -125,14 +130,16 @@ def _one(done: Done, verb: str) -> Iterator[str]:
 
 def _several(done: Done, verb: str) -> Iterator[str]:
     """A line for each file, with the pipelines that it makes."""
-    plans = done.project.pipelines
-    devices = list(dict.fromkeys(plan.device for plan in plans))
+    from ensemblegen.cli import plans
+
+    pipelines = done.project.pipelines
+    devices = list(dict.fromkeys(plan.device for plan in pipelines))
     where = devices[0] if len(devices) == 1 else "several devices"
-    yield f"{verb} {len(plans)} pipelines for {where} into {done.target}"
+    yield f"{verb} {len(pipelines)} pipelines for {where} into {done.target}"
     yield f"  files   {_counts(done.changes)}"
     users = Counter(
         model
-        for plan in plans
+        for plan in pipelines
         for model in {member.model for each in plan.all() for member in each.members}
     )
     shared = sum(count > 1 for count in users.values())
@@ -141,8 +148,11 @@ def _several(done: Done, verb: str) -> Iterator[str]:
     edges = [edge for each in done.traffic for edge in each.edges]
     crossing = sum(edge.crosses_device is True for edge in edges)
     yield f"  edges   {len(edges)}, {crossing or 'none'} between host and GPU"
-    for source in dict.fromkeys(plan.source for plan in plans):
-        made = [plan for plan in plans if plan.source == source]
+    for plan in pipelines:
+        for row in plans.rows(plan, done.target):
+            yield f"  plan    {plan.name}: {row}"
+    for source in dict.fromkeys(plan.source for plan in pipelines):
+        made = [plan for plan in pipelines if plan.source == source]
         names = ", ".join(plan.name for plan in made[:_SHOWN])
         more = f" and {len(made) - _SHOWN} more" if len(made) > _SHOWN else ""
         yield f"  {source}: {names}{more}"

@@ -17,6 +17,7 @@ from ensemblegen.edges import Traffic
 from ensemblegen.emit import config, serving
 from ensemblegen.manifest import (
     Manifest,
+    ManifestDeployed,
     ManifestEnvironment,
     ManifestFile,
     ManifestModel,
@@ -150,6 +151,7 @@ def _manifest(plan: Plan | Project, made: dict[str, Content], moved: Mapping[str
         models=tuple(_models(plan, moved)),
         files={path: described[content] for path, content in made.items()},
         environments=tuple(_environments(plan)),
+        deployed=tuple(_deployed(plan)),
     )
 
 
@@ -211,6 +213,14 @@ def _environments(plan: Plan | Project) -> Iterator[ManifestEnvironment]:
             marker_sha256=entry.marker_sha256,
             path=path,
         )
+
+
+def _deployed(plan: Plan | Project) -> Iterator[ManifestDeployed]:
+    """Where the models are that nobody makes; a path is the one that it had at compile time."""
+    found = {member.model: member.artifact for each in plan.all() for member in each.deployed}
+    for name, each in sorted(found.items()):
+        repository = str(each.repository.resolve()) if each.repository is not None else None
+        yield ManifestDeployed(name, repository, each.server)
 
 
 def _declared(member: Member, device: Place) -> Declared | None:

@@ -15,9 +15,11 @@ _WHERE = {
     "python": "python.Python",
     "libtorch": "libtorch.Libtorch",
     "fil": "fil.Fil",
+    "tensorrt": "tensorrt.Tensorrt",
     "backend": "backend.Backend",
     "reuse": "reuse.Reuse",
     "ensemble": "ensemble.Ensemble",
+    "deployed": "deployed.DeployedModel",
 }
 """The module and the class, in the order in which an author is told of the words."""
 
