@@ -167,6 +167,7 @@ def _member(graph: Graph, pipeline: PipelineSpec, node: Node) -> Member:
                 port.triton,
                 _resolved(graph, port.tensor),
                 squeezed=port.squeezed,
+                dims=port.dims,
                 config=port.config,
             )
             for port in signature.outputs.values()
@@ -202,6 +203,7 @@ def _inputs(graph: Graph, node: Node) -> Iterator[MemberTensor]:
             optional,
             default,
             port.pad,
+            dims=port.dims,
             config=port.config,
         )
 

@@ -45,6 +45,9 @@ class Port:
     """What joins items of different sizes; None keeps them apart."""
     squeezed: bool = False
     """The backend drops sizes of 1 from this output: config.pbtxt must put them back."""
+    dims: Shape | None = None
+    """Its sizes as the backend has them, where these are not the tensor's: some take no number in
+    the config of an output that their file lacks, some have single values without an axis."""
     config: Mapping[str, Any] = field(default_factory=dict)
     """The author's own fields of its ModelInput or ModelOutput."""
 
@@ -118,6 +121,8 @@ class MemberTensor:
     default: Any = None
     pad: Any = None
     squeezed: bool = False
+    dims: Shape | None = None
+    """Its sizes as the backend has them, if not those of `tensor`."""
     config: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -195,6 +200,8 @@ class Kind(ABC):
     """Whether its tensors are the author's word, to be judged as the server judges a config."""
     makes_model: ClassVar[bool] = True
     """Whether the step has a model of its own; else it runs one that another step or file has."""
+    sets: ClassVar[Mapping[At, At]] = {}
+    """Its own words, each with the field of a ModelConfig that it sets."""
 
     def carries(self, dtype: DType, signature: Signature | None) -> bool:
         """Whether a step with this signature can take and give `dtype`."""
@@ -207,6 +214,10 @@ class Kind(ABC):
     def devices(self, step: Any, signature: Signature) -> tuple[Place, ...]:
         """Where the step can run."""
         return DEVICES
+
+    def remedy(self, step: Any, wanted: Place) -> str | None:
+        """What the author may do to have the step on `wanted`, where it cannot run as it is."""
+        return None
 
     def environments(self, signature: Signature) -> Mapping[Device, Declared]:
         """The execution environment that the step runs in, by device."""
@@ -222,6 +233,10 @@ class Kind(ABC):
 
     def parameters(self, member: Member, device: Place, target: Target) -> dict[str, str]:
         """`parameters` of config.pbtxt for one device."""
+        return {}
+
+    def fields(self, member: Member, device: Place, target: Target) -> Mapping[str, Any]:
+        """Further fields of its ModelConfig for one device, by their proto names."""
         return {}
 
     def memory(self, member: Member, device: Place, target: Target, *, writes: bool) -> Memory:

@@ -129,6 +129,9 @@ class Python(Kind):
         implementations = signature.artifact.implementations
         return tuple(device for device in DEVICES if device in implementations)
 
+    def remedy(self, step: PythonSpec, wanted: Place) -> str:
+        return f"give it code and `arrays` for {wanted}"
+
     def environments(self, signature: Signature) -> Mapping[Device, Declared]:
         artifact: _Artifact = signature.artifact
         return artifact.environments
