@@ -9,6 +9,8 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import models_json_schema
 
 from ensemblegen.artifacts.step_source import Arrays, ArraysPerDevice
+from ensemblegen.backends.onnxruntime import ACCELERATORS
+from ensemblegen.members.onnx import Accelerator, Accelerators, Threads
 from ensemblegen.serving import DynamicBatching, Instances, Resource, Warmup
 from ensemblegen.spec import OutputSpec, PerDevice, PipelineSpec, StepInput, StepSpec
 
@@ -27,6 +29,9 @@ _SHORT_FORMS: dict[type, dict[str, Any]] = {
     Resource: {"type": "integer", "minimum": 1},
     PerDevice: {"type": "string", "minLength": 1},
     ArraysPerDevice: {"enum": list(get_args(Arrays))},
+    Threads: {"type": "integer", "minimum": 1},
+    Accelerator: {"enum": list(ACCELERATORS)},
+    Accelerators: {"$ref": "#/$defs/Accelerator"},
 }
 
 

@@ -5,11 +5,14 @@ from ensemblegen.members.ensemble import Ensemble
 from ensemblegen.members.fil import Fil
 from ensemblegen.members.kind import Kind, Member, MemberTensor, Memory, Port, Signature, Site
 from ensemblegen.members.libtorch import Libtorch
+from ensemblegen.members.onnx import Onnx
+from ensemblegen.members.openvino import OpenVino
 from ensemblegen.members.python import Python
 from ensemblegen.members.reuse import Reuse
 
 KINDS: dict[str, Kind] = {
-    kind.word: kind for kind in (Python(), Libtorch(), Fil(), Backend(), Reuse(), Ensemble())
+    kind.word: kind
+    for kind in (Python(), Libtorch(), Fil(), Onnx(), OpenVino(), Backend(), Reuse(), Ensemble())
 }
 
 __all__ = ["KINDS", "Kind", "Member", "MemberTensor", "Memory", "Port", "Signature", "Site"]
