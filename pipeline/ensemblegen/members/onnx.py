@@ -20,7 +20,6 @@ from ensemblegen.artifacts.onnx import Graph, NotOnnxError
 from ensemblegen.backends import onnxruntime
 from ensemblegen.backends.onnxruntime import GPU_ONLY, Level
 from ensemblegen.content import Content, Linked
-from ensemblegen.errors import Problem
 from ensemblegen.form import Node
 from ensemblegen.members import ends
 from ensemblegen.members.ends import End, Reading
@@ -222,22 +221,19 @@ def _options(accelerator: Accelerator) -> dict[str, str]:
 
 def _check_options(step: OnnxSpec, site: Site) -> None:
     """Options that the backend would not read, or read twice."""
-    seen: set[At] = set()
+    seen: set[tuple[str, ...]] = set()
     for device in DEVICES:
         accelerator = step.accelerator.on(device)
-        if accelerator is None:
-            continue
-        for option, message in _unread(accelerator):
-            ways: tuple[At, ...] = (("accelerator", device, *option), ("accelerator", *option))
+        for option, message in _unread(accelerator) if accelerator is not None else ():
+            ways = (("accelerator", device, *option), ("accelerator", *option))
             way = next(way for way in ways if site.at(*way) in site.document.keys)
-            if way not in seen:
-                seen.add(way)
-                site.problems.append(
-                    Problem("E443", message, site.document.key_span(site.at(*way)))
-                )
+            if way not in seen:  # one word may stand for both devices
+                site.key_problem("E443", message, *way)
+            seen.add(way)
 
 
-def _unread(accelerator: Accelerator) -> Iterator[tuple[At, str]]:
+def _unread(accelerator: Accelerator) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Ways to such options below the accelerator, each with what is wrong."""
     given = accelerator.model_fields_set - {"name"}
     for option in sorted(given & {"precision", "workspace"}):
         if accelerator.name != _TENSORRT:
