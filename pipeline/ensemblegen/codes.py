@@ -147,6 +147,7 @@ CODES = {
     "E440": Code("no backend can be told"),
     "E441": Code("an empty list of repository agents ends the server"),
     "E442": Code("batch_input or batch_output does not fit the model"),
+    "E443": Code("an option that the accelerator does not have"),
     "E450": Code("the model's file is not here", "warning"),
     "E451": Code("the model's weights are not here", "info"),
     "E452": Code("the source of a Python model is missing"),

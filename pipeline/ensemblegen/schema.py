@@ -9,7 +9,9 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import models_json_schema
 
 from ensemblegen.artifacts.step_source import Arrays, ArraysPerDevice
+from ensemblegen.backends.onnxruntime import ACCELERATORS
 from ensemblegen.converters.source import ForestSource, NetworkSource
+from ensemblegen.members.onnx import Accelerator, Accelerators, Threads
 from ensemblegen.members.recipe import EngineSpec
 from ensemblegen.members.tensorrt import PlanInput
 from ensemblegen.serving import DynamicBatching, Instances, Resource, Warmup
@@ -34,6 +36,9 @@ _SHORT_FORMS: dict[type, dict[str, Any]] = {
     ArraysPerDevice: {"enum": list(get_args(Arrays))},
     ForestSource: {"type": "string", "minLength": 1},
     NetworkSource: {"type": "string", "minLength": 1},
+    Threads: {"type": "integer", "minimum": 1},
+    Accelerator: {"enum": list(ACCELERATORS)},
+    Accelerators: {"$ref": "#/$defs/Accelerator"},
 }
 
 

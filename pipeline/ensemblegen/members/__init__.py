@@ -15,6 +15,8 @@ _WHERE = {
     "python": "python.Python",
     "libtorch": "libtorch.Libtorch",
     "fil": "fil.Fil",
+    "onnx": "onnx.Onnx",
+    "openvino": "openvino.OpenVino",
     "tensorrt": "tensorrt.Tensorrt",
     "backend": "backend.Backend",
     "reuse": "reuse.Reuse",
