@@ -137,6 +137,8 @@ CODES = {
     "E440": Code("no backend can be told"),
     "E441": Code("an empty list of repository agents ends the server"),
     "E442": Code("batch_input or batch_output does not fit the model"),
+    "E448": Code("the release has no TensorFlow backend", "warning", since="25.03"),
+    "E449": Code("the model has no such signature"),
     "E450": Code("the model's file is not here", "warning"),
     "E451": Code("the model's weights are not here", "info"),
     "E452": Code("the source of a Python model is missing"),

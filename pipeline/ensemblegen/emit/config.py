@@ -30,6 +30,7 @@ def member(plan: Plan, planned: Member, device: Place) -> Any:
     _batching(config, planned)
     for key, value in planned.kind.parameters(planned, device, plan.target).items():
         config.parameters[key].string_value = value
+    merge(config, planned.kind.fields(planned, device, plan.target))
     if planned.serving.response_cache:
         config.response_cache.enable = True
     serving.warm_up(config, planned, serving.samples(plan, planned))

@@ -7,9 +7,19 @@ from ensemblegen.members.kind import Kind, Member, MemberTensor, Memory, Port, S
 from ensemblegen.members.libtorch import Libtorch
 from ensemblegen.members.python import Python
 from ensemblegen.members.reuse import Reuse
+from ensemblegen.members.tensorflow import Tensorflow
 
 KINDS: dict[str, Kind] = {
-    kind.word: kind for kind in (Python(), Libtorch(), Fil(), Backend(), Reuse(), Ensemble())
+    kind.word: kind
+    for kind in (
+        Python(),
+        Libtorch(),
+        Fil(),
+        Tensorflow(),
+        Backend(),
+        Reuse(),
+        Ensemble(),
+    )
 }
 
 __all__ = ["KINDS", "Kind", "Member", "MemberTensor", "Memory", "Port", "Signature", "Site"]

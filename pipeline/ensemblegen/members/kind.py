@@ -224,6 +224,10 @@ class Kind(ABC):
         """`parameters` of config.pbtxt for one device."""
         return {}
 
+    def fields(self, member: Member, device: Place, target: Target) -> Mapping[str, Any]:
+        """Further fields of config.pbtxt for one device, by their proto names."""
+        return {}
+
     def memory(self, member: Member, device: Place, target: Target, *, writes: bool) -> Memory:
         """Where the model takes its numbers, or (`writes`) gives them, when it runs on `device`.
 
