@@ -112,5 +112,5 @@ def _missing(graph: Graph, devices: Devices) -> Iterator[Problem]:
             message = f"step '{node.name}' has no implementation for {wanted}"
             span = graph.document.span(("steps", node.name, node.kind.word))
             places = f", or place the step on {' or '.join(able)}" if able else ""
-            hint = f"give it code and `arrays` for {wanted}{places}"
+            hint = f"{node.kind.elsewhere.format(device=wanted)}{places}"
             yield Problem("E503", message, span, hint)

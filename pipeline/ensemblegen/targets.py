@@ -30,6 +30,9 @@ ENSEMBLE_CACHE = "24.06"
 TENSORFLOW_UNTIL = "25.03"
 """The first release without a TensorFlow backend (server build.py)."""
 
+DALI_1_UNTIL = "26.01"
+"""Every release before this one has some DALI 1 (24.10: 1.42); later ones were not looked at."""
+
 TREELITE = (
     ("24.03", "4.0.0"),
     ("24.05", "4.1.2"),
@@ -83,6 +86,11 @@ class Target:
     def tensorflow(self) -> bool:
         """Whether the image has the TensorFlow backend."""
         return not self.has(TENSORFLOW_UNTIL)
+
+    @property
+    def dali_1(self) -> bool:
+        """Whether the image is known to have a DALI of before 2.0."""
+        return not self.has(DALI_1_UNTIL)
 
     @property
     def fil_renamed_parameters(self) -> bool:

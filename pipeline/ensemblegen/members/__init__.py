@@ -1,6 +1,7 @@
 """The kinds of steps, by their word in pipeline.yaml. A new kind is a module here and a line."""
 
 from ensemblegen.members.backend import Backend
+from ensemblegen.members.dali import Dali
 from ensemblegen.members.ensemble import Ensemble
 from ensemblegen.members.fil import Fil
 from ensemblegen.members.kind import Kind, Member, MemberTensor, Memory, Port, Signature, Site
@@ -16,6 +17,7 @@ KINDS: dict[str, Kind] = {
         Libtorch(),
         Fil(),
         Tensorflow(),
+        Dali(),
         Backend(),
         Reuse(),
         Ensemble(),

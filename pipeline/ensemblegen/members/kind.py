@@ -193,6 +193,8 @@ class Kind(ABC):
     """Whether the backend works with max_batch_size 0."""
     verbatim: ClassVar[bool] = False
     """Whether its tensors are the author's word, to be judged as the server judges a config."""
+    elsewhere: ClassVar[str] = "give it code and `arrays` for {device}"
+    """What lets a step run on a device for which it has nothing."""
     makes_model: ClassVar[bool] = True
     """Whether the step has a model of its own; else it runs one that another step or file has."""
 
