@@ -161,7 +161,7 @@ CODES = {
     "E469": Code("a tree model without a batch axis"),
     "E470": Code("a parameter is ignored", "warning"),
     "E471": Code("the definition of a DALI pipeline is not usable"),
-    "E472": Code("DALI is not installed"),
+    "E472": Code("a DALI pipeline gives an output that nothing uses"),
     "E473": Code("a serialized pipeline may be too new for the release", "warning", until="26.01"),
     "E480": Code("model.py is not valid Python"),
     "E481": Code("model.py has no TritonPythonModel"),

@@ -25,7 +25,9 @@ class StandIn:
 
 
 STAND_INS: Mapping[str, StandIn] = {
+    "dali": StandIn("nvidia.dali", "nvidia-dali-cuda130", "dali", "operators on a GPU without one"),
     "fil": StandIn("treelite", "treelite", "local", "treeshap_output"),
     "pytorch": StandIn("torch", "torch", "local"),
+    "tensorflow": StandIn("tensorflow", "tensorflow-cpu", "tensorflow"),
 }
 """By the backend's name in config.pbtxt."""

@@ -86,6 +86,7 @@ class Dali(Kind):
     spec = DaliSpec
     dtypes = dali.DTYPES
     unbatched = False  # the backend wants max_batch_size
+    whole_answers = True
     elsewhere = "define it in Python, as a function with a parameter `device`"
 
     def read(self, step: DaliSpec, site: Site) -> Signature | None:
@@ -185,7 +186,7 @@ def _defined(
     except NoDaliError:
         message = f"{step.dali} is a definition, and DALI is not installed to read it with"
         hint = "pip install 'ensemblegen[dali]', or name a serialized pipeline"
-        site.problem("E472", message, "dali", hint=hint)
+        site.problem("E471", message, "dali", hint=hint)
         return None
     if step.serialize == "load":
         contents: Mapping[str, Content] = dali_definition.version_folder(call, source, tuple(made))
@@ -227,12 +228,12 @@ def _function(step: DaliSpec, path: FilePath, function: str | None, site: Site) 
 
 def _warn_of_version(step: DaliSpec, artifact: _Artifact, site: Site) -> None:
     """What one DALI wrote, an older one need not read."""
-    version = dali_definition.installed()
+    version = dali_definition.installed() or ""
     ours = artifact.ending == "dali" and not isinstance(artifact.contents.get(dali.FILE), Linked)
-    if ours and version and not version.startswith("1.") and site.target.dali_1:
+    if ours and site.target.dali_1 and not version.startswith("1."):
         message = (
-            f"DALI {version} serializes this; Triton {site.target.release} has DALI 1, which "
-            "may not read it"
+            f"the DALI installed here serializes this; that of Triton {site.target.release} is "
+            "older, a DALI 1, and may not read it"
         )
         hint = "`serialize: load` lets the server do it when it loads the model"
         site.problem("E473", message, "dali", hint=hint)

@@ -98,8 +98,9 @@ class Tensorflow(Kind):
         ends = _saved(step, path, site) if path.is_dir() else _frozen(step, site)
         if ends is None:
             return None
-        inputs = _inputs(step, ends, site)
         outputs = _outputs(step, ends, site)
+        # Which placeholders are needed follows from the outputs.
+        inputs = _inputs(step, ends, site) if outputs or ends.whole else {}
         if len(site.problems) > before:
             return None
         platform = tensorflow.SAVEDMODEL if ends.whole else tensorflow.GRAPHDEF

@@ -27,6 +27,8 @@ def definition() -> tuple[Any, dict[str, Any]]:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     function = getattr(module, given["function"])
+    if not callable(function):
+        raise TypeError(f"{given['function']} is no function")
     if not getattr(function, "_is_pipeline_def", False):
         from nvidia.dali import pipeline_def
 
