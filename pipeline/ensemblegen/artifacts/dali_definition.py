@@ -169,7 +169,12 @@ def _run(folder: Path, out: Path) -> str:
     environment = {**os.environ, "PYTHONHASHSEED": "0"}
     try:
         done = subprocess.run(
-            command, cwd=folder, env=environment, capture_output=True, timeout=_PATIENCE, check=False
+            command,
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            timeout=_PATIENCE,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         raise DefinitionError(f"it did not end within {_PATIENCE} seconds") from None

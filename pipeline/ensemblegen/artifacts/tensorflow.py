@@ -34,13 +34,15 @@ _OWN_TYPE = {
 }  # fmt: skip
 """The attribute that says what an operator gives, where it is not `T`."""
 
-_KEEPS_TYPE = frozenset(
-    "Identity StopGradient Softmax LogSoftmax Sigmoid Tanh Relu Relu6 Elu Selu Exp Log Sqrt Neg "
-    "MatMul BatchMatMul BatchMatMulV2 BiasAdd Add AddV2 AddN Sub Mul RealDiv Maximum Minimum Pow "
-    "Reshape Squeeze ExpandDims Transpose ConcatV2 Pack Slice StridedSlice GatherV2 Pad PadV2 "
-    "Conv2D DepthwiseConv2dNative MaxPool AvgPool Mean Sum Max Min Prod ClipByValue TopKV2 "
-    "L2Loss SelectV2 Tile Round Floor Abs Square Rsqrt SquaredDifference".split()
-)
+_KEEPS_TYPE = frozenset({
+    "Identity", "StopGradient", "Softmax", "LogSoftmax", "Sigmoid", "Tanh", "Relu", "Relu6",
+    "Elu", "Selu", "Exp", "Log", "Sqrt", "Neg", "MatMul", "BatchMatMul", "BatchMatMulV2",
+    "BiasAdd", "Add", "AddV2", "AddN", "Sub", "Mul", "RealDiv", "Maximum", "Minimum", "Pow",
+    "Reshape", "Squeeze", "ExpandDims", "Transpose", "ConcatV2", "Pack", "Slice",
+    "StridedSlice", "GatherV2", "Pad", "PadV2", "Conv2D", "DepthwiseConv2dNative", "MaxPool",
+    "AvgPool", "Mean", "Sum", "Max", "Min", "Prod", "ClipByValue", "TopKV2", "L2Loss",
+    "SelectV2", "Tile", "Round", "Floor", "Abs", "Square", "Rsqrt", "SquaredDifference",
+})  # fmt: skip
 """Operators whose (first) result has the type `T`, that of their operands."""
 
 Shape = tuple[int, ...]

@@ -6,7 +6,7 @@ from ensemblegen.types import DType
 
 BACKEND = "dali"
 FILE = "model.dali"
-"""Unless `default_model_filename` names another: a serialized pipeline, or Python that gives one."""
+"""Unless `default_model_filename` says otherwise; Python that gives a pipeline does as well."""
 
 DTYPES = frozenset(DType) - {DType.STRING, DType.BF16}
 

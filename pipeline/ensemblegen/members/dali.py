@@ -108,14 +108,12 @@ class Dali(Kind):
             _require_alike(each, next(iter(pipelines)), site)
         if len(site.problems) > before:
             return None
-        _warn_of_version(step, artifact, site)
+        _warn_of_version(artifact, site)
         return Signature(inputs, outputs, artifact)
 
     def devices(self, step: DaliSpec, signature: Signature) -> tuple[Place, ...]:
         artifact: _Artifact = signature.artifact
-        return tuple(
-            each for each in DEVICES if each == "gpu" or not artifact.pipeline(each).gpu
-        )
+        return tuple(each for each in DEVICES if each == "gpu" or not artifact.pipeline(each).gpu)
 
     def parameters(self, member: Member, device: Place, target: Target) -> dict[str, str]:
         artifact: _Artifact = member.artifact
@@ -166,9 +164,7 @@ def _serialized(step: DaliSpec, path: FilePath, site: Site) -> _Artifact | None:
     return _Artifact({"dali": pipeline}, {dali.FILE: Linked(path)}, "dali", step.num_threads)
 
 
-def _defined(
-    step: DaliSpec, path: FilePath, function: str | None, site: Site
-) -> _Artifact | None:
+def _defined(step: DaliSpec, path: FilePath, function: str | None, site: Site) -> _Artifact | None:
     name = _function(step, path, function, site)
     if name is None:
         return None
@@ -226,7 +222,7 @@ def _function(step: DaliSpec, path: FilePath, function: str | None, site: Site) 
     return function
 
 
-def _warn_of_version(step: DaliSpec, artifact: _Artifact, site: Site) -> None:
+def _warn_of_version(artifact: _Artifact, site: Site) -> None:
     """What one DALI wrote, an older one need not read."""
     version = dali_definition.installed() or ""
     ours = artifact.ending == "dali" and not isinstance(artifact.contents.get(dali.FILE), Linked)
@@ -252,9 +248,7 @@ def _inputs(step: DaliSpec, pipeline: Pipeline, site: Site) -> dict[str, Port]:
     if missing:
         message = f"{step.dali} needs {', '.join(missing)} as well"
         site.key_problem("E403", message, "inputs", hint="connect every external source")
-    return {
-        name: _input(name, sources[inner]) for name, inner in names.items() if inner in sources
-    }
+    return {name: _input(name, sources[inner]) for name, inner in names.items() if inner in sources}
 
 
 def _input(name: str, source: End) -> Port:
@@ -297,14 +291,15 @@ def _output(step: DaliSpec, name: str, written: Output, end: End, site: Site) ->
         is_ = Tensor(end.dtype or dtype, known or shape)
         message = f"{step.dali} gives {is_} as '{name}', not {Tensor(dtype, shape)}"
         site.problem("E407", message, "outputs", name, hint="leave out what the pipeline says")
-    config = {"reshape": {"shape": []}} if end.ndim == 0 else {}
+    config: dict[str, Any] = {"reshape": {"shape": []}} if end.ndim == 0 else {}
     return Port(name, name, Tensor(dtype, shape), config=config)
 
 
 def _require_alike(one: Pipeline, other: Pipeline, site: Site) -> None:
     """A definition for two devices is one signature."""
     ends = [
-        [(each.name, each.dtype, each.ndim) for each in pipeline.inputs] for pipeline in (one, other)
+        [(each.name, each.dtype, each.ndim) for each in pipeline.inputs]
+        for pipeline in (one, other)
     ]
     if ends[0] != ends[1] or len(one.outputs) != len(other.outputs):
         message = "the definition takes or gives something else on a GPU than on a CPU"

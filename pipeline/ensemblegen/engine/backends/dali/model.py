@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,16 +38,19 @@ class TritonPythonModel(StandIn):
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
         """All outputs or none: the native backend gives no part of them."""
-        some = [set(each.requested_output_names()) != set(self.outputs) for each in requests]
-        if not any(some):
-            return super().execute(requests)
+        partial = {
+            index
+            for index, each in enumerate(requests)
+            if set(each.requested_output_names()) != set(self.outputs)
+        }
         message = (
             "Number of outputs expected by the requests does not match the number of outputs from "
             f"DALI pipeline ({len(self.outputs)})."
         )
         refusal = pb.InferenceResponse(error=pb.TritonError(message, pb.TritonError.UNKNOWN))
-        answers = iter(super().execute([each for each, bad in zip(requests, some) if not bad]))
-        return [refusal if bad else next(answers) for bad in some]
+        whole = [each for index, each in enumerate(requests) if index not in partial]
+        answers: Iterator[Any] = iter(super().execute(whole))
+        return [refusal if index in partial else next(answers) for index in range(len(requests))]
 
     def join(self, values: list[Any]) -> Any:
         return [sample for value in values for sample in value]
