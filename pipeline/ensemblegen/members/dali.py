@@ -30,7 +30,7 @@ from ensemblegen.types import ANY, Shape, Tensor, compatible
 from ensemblegen.words import DEVICES, Count, Dim, Element, Path, Place, TensorName, from_
 
 
-class Output(Node):
+class DaliOutput(Node):
     """An output; its place is its position, its name is the author's."""
 
     dtype: Element | None = None
@@ -49,7 +49,7 @@ class DaliSpec(StepSpec):
         "`device` of the function is given cpu or gpu."
     )
     inputs: dict[TensorName, Annotated[StepInput, BeforeValidator(from_)]] = Field(min_length=1)
-    outputs: dict[TensorName, Output] = Field(  # type: ignore[assignment]
+    outputs: dict[TensorName, DaliOutput] = Field(  # type: ignore[assignment]
         min_length=1, description="In the order in which the pipeline gives them."
     )
     parameters: dict[str, Any] = Field(
@@ -278,7 +278,7 @@ def _outputs(step: DaliSpec, pipeline: Pipeline, site: Site) -> dict[str, Port]:
     return {name: port for name, port in ports.items() if port is not None}
 
 
-def _output(step: DaliSpec, name: str, written: Output, end: End, site: Site) -> Port | None:
+def _output(step: DaliSpec, name: str, written: DaliOutput, end: End, site: Site) -> Port | None:
     dtype = written.dtype or end.dtype
     known = _shape(end)
     shape = tuple(written.shape) if written.shape else known

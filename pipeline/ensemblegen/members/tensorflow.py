@@ -29,7 +29,7 @@ from ensemblegen.types import DType, Shape, Tensor, compatible, shape_text
 from ensemblegen.words import Count, Dim, Element, Flag, Path, Place, TensorName, Word, from_
 
 
-class Output(Node):
+class TensorflowOutput(Node):
     """An output: which of the model's it is, and what the file does not say of it."""
 
     source: TensorName | None = Field(
@@ -41,6 +41,12 @@ class Output(Node):
     )
 
 
+_Output = Annotated[
+    TensorflowOutput, BeforeValidator(from_, json_schema_input_type=str | TensorflowOutput)
+]
+"""Its name in the model alone is enough."""
+
+
 class TensorflowSpec(StepSpec):
     """A SavedModel or a frozen GraphDef. Types and shapes are read from the file."""
 
@@ -48,9 +54,7 @@ class TensorflowSpec(StepSpec):
 
     tensorflow: Path = Field(description="A SavedModel's folder, or a frozen graph's file.")
     inputs: dict[TensorName, Annotated[StepInput, BeforeValidator(from_)]] = Field(min_length=1)
-    outputs: dict[TensorName, Annotated[Output, BeforeValidator(from_)]] = Field(  # type: ignore[assignment]
-        default_factory=dict
-    )
+    outputs: dict[TensorName, _Output] = Field(default_factory=dict)  # type: ignore[assignment]
     signature: Word = Field(
         DEFAULT_SIGNATURE, description="Which of a SavedModel's signatures is called."
     )
@@ -266,7 +270,7 @@ def _output(
     if item.dtype is None and ends.whole:
         _report_type(step, found.name, site, _place(step, name))
         return None
-    written = step.outputs.get(name) or Output.model_validate({"from": name})
+    written = step.outputs.get(name) or TensorflowOutput.model_validate({"from": name})
     dtype = written.dtype or item.dtype
     shape = tuple(written.shape) if written.shape else item.shape
     if dtype is None or shape is None:
