@@ -1,6 +1,7 @@
 """The image classifier on the real server: equal to DALI and TensorFlow called directly.
 
-Probabilities are equal within 1e-5: TensorFlow sums in another order for other batches.
+Probabilities are equal within 1e-4: for a batch TensorFlow sums in another order than for one, and
+the network has 94 layers.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from ensemblegen.engine.server import Server
 Array = npt.NDArray[Any]
 MAKE = Path(__file__).resolve().parent / "image_classification" / "make.py"
 SOURCES = ("pipeline.yaml", "decode.py", "top_k.py")
-TOLERANCE = 1e-5
+TOLERANCE = 1e-4
 
 
 @pytest.fixture(scope="module")
