@@ -1,7 +1,7 @@
 """The image classifier on the real server: equal to DALI and TensorFlow called directly.
 
 Probabilities are equal within 1e-4: for a batch TensorFlow sums in another order than for one, and
-the network has 94 layers.
+the network has a hundred layers.
 """
 
 from __future__ import annotations
