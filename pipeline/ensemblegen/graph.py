@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ensemblegen import matrix, order, spec
+from ensemblegen import file_values, matrix, order, spec
 from ensemblegen import source as files
 from ensemblegen.errors import InputError, Problem, Span
 from ensemblegen.members import KINDS, SPECS, Kind, Port, Signature, Site
@@ -209,7 +209,7 @@ def build(
         _sizes(entries, nodes),
         pipeline.config,
         Target(pipeline.target),
-        tuple(pipeline.examples),
+        tuple(file_values.read(document, pipeline, problems)),
         tuple(_folders(document, pipeline)),
     )
     return graph, problems

@@ -156,11 +156,23 @@ class Expectation(Node):
     max: Number | None = None
 
 
+class FileValue(Node):
+    """The content of a file, as the value of an input."""
+
+    file: Path
+
+
+def _example_value(value: object) -> object:
+    return FileValue.model_validate(value) if isinstance(value, dict) else value
+
+
 class Example(Node):
     """One request with what must come back."""
 
     name: str
-    inputs: dict[str, Any]
+    inputs: dict[str, Annotated[Any, BeforeValidator(_example_value)]] = Field(
+        description="Values, or {file: PATH} for the content of a file."
+    )
     expect: dict[str, Expectation] = Field(default_factory=dict)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ensemblegen.errors import Problem, nearest
-from ensemblegen.graph import Graph, Source
+from ensemblegen.graph import Graph, Node, Source
 
 
 def use(graph: Graph) -> Iterator[Problem]:
@@ -32,6 +32,19 @@ def _unused(graph: Graph) -> Iterator[Problem]:
             message = f"nothing uses what step '{node.name}' gives"
             hint = "connect one of its outputs, or remove the step"
             yield Problem("E207", message, node.span, hint)
+        elif node.kind.whole_answers and node.name in used:
+            yield from _part_of(graph, node)
+
+
+def _part_of(graph: Graph, node: Node) -> Iterator[Problem]:
+    """Outputs that are not asked for, where the backend answers for all of them or for none."""
+    exported = {export.source for export in graph.exports}
+    for name in node.signature.outputs if node.signature else ():
+        source = Source(node.name, name)
+        if source not in exported and not graph.consumers(source):
+            message = f"nothing uses '{source}', and the {node.kind.word} backend gives all or none"
+            span = graph.document.key_span(("steps", node.name, "outputs", name))
+            yield Problem("E472", message, span, "connect it, or let the definition not return it")
 
 
 def _probably_meant(graph: Graph) -> set[str]:
