@@ -164,6 +164,18 @@ def fused(plan: Plan) -> dict[str, tuple[str, ...]]:
     }
 
 
+def bls(plan: Plan) -> dict[str, tuple[tuple[str, ...], str]]:
+    """Of each model that calls others, which these are and why."""
+    from ensemblegen.members.bls import calls_of, why
+
+    return {
+        member.model: (tuple(call.model for call in calls), why(member))
+        for each in plan.all()
+        for member in each.members
+        if (calls := calls_of(member))
+    }
+
+
 def _stale(pipeline: Path, target: Path) -> tuple[Problem, ...]:
     from ensemblegen.errors import Problem
 
@@ -182,6 +194,10 @@ def _json(
         "repository": str(target),
         "device": plan.device,
         "fused": [list(steps) for steps in fused(plan).values()],
+        "bls": [
+            {"model": model, "calls": list(calls), "why": why}
+            for model, (calls, why) in bls(plan).items()
+        ],
         "added": list(changes.added),
         "changed": list(changes.changed),
         "removed": list(changes.removed),
@@ -220,6 +236,8 @@ def _show(plan: Plan, traffic: Traffic, target: Path, changes: Changes, *, writt
     out.print(f"  steps   {steps}")
     for model, joined in fused(plan).items():
         out.print(f"  fused   {', '.join(joined)} in {model}")
+    for model, (calls, why) in bls(plan).items():
+        out.print(f"  bls     {model} calls {', '.join(calls)}: {escape(why)}")
     first, *rows = summary(traffic)
     out.print(f"  edges   {escape(first)}")
     for row in rows:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from ensemblegen.emit import config
 from ensemblegen.errors import Span
 from ensemblegen.members import Member
+from ensemblegen.members.bls import author
 from ensemblegen.pbtxt.config import Config
 from ensemblegen.places import At
 from ensemblegen.plan import Plan
@@ -93,7 +94,7 @@ class _Ways(Mapping[At, Span]):
 
 
 def _of_member(member: Member) -> Callable[[At], Iterator[At]]:
-    step: At = ("steps", member.step)
+    step: At = ("steps", author(member))
     tensors = {"input": member.inputs, "output": member.outputs}
 
     def ways(at: At) -> Iterator[At]:

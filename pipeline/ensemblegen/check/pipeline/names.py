@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from ensemblegen import routes
 from ensemblegen.errors import Problem, Span, did_you_mean
 from ensemblegen.graph import Graph, Inner, Node
 from ensemblegen.members.backend import BackendSpec
@@ -65,6 +66,9 @@ def _models(graph: Graph) -> Iterator[tuple[str, str, Span, object]]:
         elif node.kind.makes_model:
             identity = _made_of(graph, node) or (file, node.name)
             yield node.model, f"step '{node.name}'", node.span, identity
+        if node.route is not None:
+            owner = f"the model that calls others for step '{node.name}'"
+            yield routes.caller_model(graph.name, node), owner, node.span, (file, node.name, "bls")
     for at, path in graph.folders:
         if at[0] == "models":
             name = Path(os.path.abspath(path)).name  # noqa: PTH100 - a link has a name of its own

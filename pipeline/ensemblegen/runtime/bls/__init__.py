@@ -1,0 +1,1 @@
+"""A model that calls others: the runtime of steps with `when` and `map`, beside what it shares."""
