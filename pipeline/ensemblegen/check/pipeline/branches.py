@@ -185,6 +185,12 @@ def _unknown(graph: Graph, node: Node) -> Iterator[Problem]:
 
 def _mapped(graph: Graph, node: Node) -> Iterator[Problem]:
     route = node.route
+    for source in node.over:
+        given = graph.tensor(source)
+        if given is not None and len(given.shape) < 2:
+            message = f"an item of '{source}', which is {given}, has no shape"
+            hint = "items of one number or string are [items, 1]"
+            yield Problem("E241", message, _at(graph, node, "map"), hint)
     if route is None or route.counts is None:
         return
     tensor = graph.tensor(Source.of(route.counts, graph.entries))
