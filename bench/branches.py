@@ -5,8 +5,9 @@
 One embedded server; 64 clients send requests of 1 to 8 rows, each row 16 KB, for as long as it
 takes to send 10,000 (`--short`: 1,500). Every answer is compared with what numpy says. Between
 tenths of them are noted: the memory of the server and of each of its Python processes (RSS), and
-what the server has mapped of /dev/shm. The first tenth warms all of it up. Every request makes two or more
-calls, each of which gets 16 KB or more back: were answers kept, it would be hundreds of megabytes.
+what the server has mapped of /dev/shm. The first tenth warms all of it up. Every request makes two
+or more calls, each of which gets 16 KB or more back: were answers kept, it would be hundreds of
+megabytes.
 """
 
 from __future__ import annotations
@@ -101,7 +102,7 @@ def request(number: int) -> dict[str, Array]:
 def expected(given: dict[str, Array]) -> Array:
     y = np.where(given["x"][:, :1] > 0, given["x"] * 2, -given["x"])
     real = np.arange(ITEMS)[None] < given["count"]
-    return (given["items"] + y[:, None, :1024]) * real[..., None]
+    return np.asarray((given["items"] + y[:, None, :1024]) * real[..., None])
 
 
 def ask(address: str, number: int) -> None:

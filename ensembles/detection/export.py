@@ -1,6 +1,6 @@
 """Train the texture classifier of pipeline.yaml on made-up crops, and write artifacts/texture.pt.
 
-    python ensembles/detection/export.py [--output FOLDER] [--seed 0]
+python ensembles/detection/export.py [--output FOLDER] [--seed 0]
 """
 
 from __future__ import annotations

@@ -30,13 +30,11 @@ def placement(graph: Graph, placed: Placement) -> Placement:
     return Placement(placed.name, devices(graph, placed.devices), variants)
 
 
-def member(
-    graph: Graph, pipeline: PipelineSpec, node: Node, names: Mapping[Source, str]
-) -> Member:
+def member(graph: Graph, pipeline: PipelineSpec, node: Node, names: Mapping[Source, str]) -> Member:
     """The calling model of a checked step. Its inputs are called as the ensemble calls them."""
     assert node.route is not None, "asked before"  # noqa: S101
     used = used_outputs(graph, node)
-    words = node.step.bls or Bls()
+    words = node.step.bls or Bls.model_validate({})
     nodes = routes.chain(node, graph.nodes)
     size = graph.max_batch_size
     target = Target(pipeline.target)
@@ -82,14 +80,12 @@ def used_outputs(graph: Graph, node: Node) -> tuple[str, ...]:
 
 def sources(graph: Graph, node: Node) -> tuple[Source, ...]:
     """All that the calling model reads, each once."""
-    links = (
-        link for each in routes.chain(node, graph.nodes) for link in (*each.links, *each.taps)
-    )
+    links = (link for each in routes.chain(node, graph.nodes) for link in (*each.links, *each.taps))
     return tuple(dict.fromkeys(link.source for link in links))
 
 
 def _device(node: Node, placed: Devices) -> Place:
-    """numpy is on the host; other arrays are where the step runs, so that nothing leaves there."""
+    """Arrays of numpy are on the host; other arrays are where the step runs, so that nothing leaves there."""
     arrays = node.step.bls.arrays if node.step.bls is not None else "numpy"
     return "gpu" if arrays != "numpy" and placed[node.name] == "gpu" else "cpu"
 
@@ -125,9 +121,7 @@ def _output(graph: Graph, node: Node, name: str) -> MemberTensor:
     return MemberTensor(name, name, graph.resolved(tensor))
 
 
-def _call(
-    graph: Graph, node: Node, used: tuple[str, ...], names: Mapping[Source, str]
-) -> Call:
+def _call(graph: Graph, node: Node, used: tuple[str, ...], names: Mapping[Source, str]) -> Call:
     own = node.takes_and_gives
     assert own is not None, "checked"  # noqa: S101
     asked = node.route.condition if node.route else None
@@ -149,7 +143,9 @@ def _batch(graph: Graph, node: Node) -> int:
     if isinstance(artifact, Inner):
         return artifact.graph.max_batch_size
     others = graph.nodes.values()
-    maker = next((each for each in others if each.model == node.model and each.kind.makes_model), node)
+    maker = next(
+        (each for each in others if each.model == node.model and each.kind.makes_model), node
+    )
     size = maker.step.max_batch_size
     return graph.max_batch_size if size is None else size
 
@@ -165,9 +161,7 @@ def _renamed(graph: Graph, tree: Any, names: Mapping[Source, str]) -> Any:
     return [_renamed(graph, each, names) for each in tree]
 
 
-def _otherwise(
-    graph: Graph, last: Node, names: Mapping[Source, str]
-) -> dict[str, dict[str, Any]]:
+def _otherwise(graph: Graph, last: Node, names: Mapping[Source, str]) -> dict[str, dict[str, Any]]:
     return {
         name: {"value": each.value}
         if each.source is None

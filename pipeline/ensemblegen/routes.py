@@ -152,18 +152,21 @@ def caller_model(pipeline: str, node: Node) -> str:
 def chain(node: Node, nodes: Mapping[str, Node]) -> tuple[Node, ...]:
     """A step and those that stand in for it, in the order in which they are asked."""
     found = [node]
-    while (route := found[-1].route) is not None and route.otherwise in nodes:
-        after = nodes[route.otherwise]
-        if after in found:
-            break  # reported as such
-        found.append(after)
+    while (after := _after(found[-1], nodes)) is not None and after not in found:
+        found.append(after)  # one that is there already is reported as such
     return tuple(found)
+
+
+def _after(node: Node, nodes: Mapping[str, Node]) -> Node | None:
+    name = node.route.otherwise if node.route else None
+    return nodes.get(name) if name is not None else None
 
 
 def stand_ins(nodes: Mapping[str, Node]) -> frozenset[str]:
     """Steps that are run in the place of others: no steps of the ensemble themselves."""
-    named = (node.route.otherwise for node in nodes.values() if node.route)
-    return frozenset(name for name in named if name in nodes)
+    return frozenset(
+        after.name for node in nodes.values() if (after := _after(node, nodes)) is not None
+    )
 
 
 def served(nodes: Mapping[str, Node]) -> dict[str, Node]:
@@ -192,7 +195,7 @@ def unify(
             if link.source in node.over and given is not None and given.shape:
                 ends = (str(link.source), f"{node.name}.{link.name}")
                 sizes.unify(given.shape[:1], (items(node.name),), ends, link.span)
-        other = nodes.get(node.route.otherwise or "") if node.route else None
+        other = _after(node, nodes)
         if other is None or node.signature is None or other.signature is None:
             continue
         for name, port in node.signature.outputs.items():

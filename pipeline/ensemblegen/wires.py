@@ -213,7 +213,6 @@ class Wires:
             self.reads += _returned(step, called, inside)
 
 
-
 def _sides(step: Step, wired: Mapping[str, str], inside: str, *, writes: bool) -> Iterator[Side]:
     member = step.member
     declared = {each.triton: each for each in (member.outputs if writes else member.inputs)}

@@ -10,7 +10,7 @@ NAMES = ("plain", "horizontal", "vertical", "checker")
 
 
 def name(probabilities: Any, count: Any) -> dict[str, Any]:
-    """`probabilities` [B, items, 4], of which the first `count` [B, 1] are real; "" for the rest."""
+    """`probabilities` [B, items, 4]: the first `count` [B, 1] are real, and "" names the others."""
     real = np.arange(probabilities.shape[1]) < count
     words = np.array(NAMES, dtype=object)[probabilities.argmax(axis=2)]
     return {

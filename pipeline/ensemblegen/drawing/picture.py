@@ -42,10 +42,7 @@ class Picture:
 
 def of(traffic: Traffic) -> Picture:
     boxes = [Box("request", "client", "client")]
-    boxes += [
-        Box(step.name, _detail(step), step.device)
-        for step in traffic.steps
-    ]
+    boxes += [Box(step.name, _detail(step), step.device) for step in traffic.steps]
     boxes.append(Box("answer", "client", "client"))
     number = {step.name: i for i, step in enumerate(traffic.steps, start=1)}
 

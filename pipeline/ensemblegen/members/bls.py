@@ -17,12 +17,13 @@ from ensemblegen import json_text
 from ensemblegen.backends.python import FORCE_CPU
 from ensemblegen.content import Content
 from ensemblegen.members.kind import Kind, Member, MemberTensor, Memory, Signature, Site
-from ensemblegen.members.python import RUNTIME
+from ensemblegen.members.python import BLS_MODULES, RUNTIME
 from ensemblegen.targets import Target
 from ensemblegen.words import Place
 
-SHARED = ("__init__", "arrays", "context", "environment", "failure", "handed", "memory")
+_SHARED = ("__init__", "arrays", "context", "environment", "failure", "handed", "memory")
 """What it needs of the runtime of Python steps."""
+_ENTRY = f"{BLS_MODULES}entry.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,13 +119,13 @@ def runtime() -> tuple[tuple[str, bytes], ...]:
     """Its code, likewise one archive; what other Python steps carry has nothing of it."""
     package = io.BytesIO()
     with zipfile.ZipFile(package, "w") as archive:
-        shared = [RUNTIME / f"{name}.py" for name in SHARED]
-        own = [path for path in sorted((RUNTIME / "bls").glob("*.py")) if path.name != "entry.py"]
-        for path in (*shared, *own):
-            inner = path.relative_to(RUNTIME).as_posix()
-            archive.writestr(zipfile.ZipInfo(f"ensemblegen_runtime/{inner}"), path.read_bytes())
+        shared = [RUNTIME / f"{name}.py" for name in _SHARED]
+        for path in (*shared, *sorted(RUNTIME.glob(f"{BLS_MODULES}*.py"))):
+            if path.name != _ENTRY:
+                entry = zipfile.ZipInfo(f"ensemblegen_runtime/{path.name}")
+                archive.writestr(entry, path.read_bytes())
     return (
-        ("1/model.py", (RUNTIME / "bls" / "entry.py").read_bytes()),
+        ("1/model.py", (RUNTIME / _ENTRY).read_bytes()),
         ("1/ensemblegen_runtime.zip", package.getvalue()),
     )
 

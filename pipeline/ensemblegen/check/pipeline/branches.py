@@ -150,7 +150,9 @@ def _fallback(graph: Graph, node: Node, name: str, tensor: Tensor) -> Iterator[P
     if name not in route.fallbacks:
         message = f"`else` of '{node.name}' does not say what '{name}' is"
         span = graph.document.key_span(("steps", node.name, "else"))
-        yield Problem("E240", message, span, f"add `{name}: 0.0`, or `{name}: {{from: STEP.OUTPUT}}`")
+        yield Problem(
+            "E240", message, span, f"add `{name}: 0.0`, or `{name}: {{from: STEP.OUTPUT}}`"
+        )
         return
     yield from _value(graph, node, name, route.fallbacks[name], tensor)
 
@@ -224,4 +226,6 @@ def _types(graph: Graph, node: Node) -> Iterator[Problem]:
 
 def _is_untyped(graph: Graph, source: Source) -> bool:
     node = graph.nodes.get(source.step or "")
-    return node is not None and node.signature is not None and source.tensor in node.signature.outputs
+    return (
+        node is not None and node.signature is not None and source.tensor in node.signature.outputs
+    )

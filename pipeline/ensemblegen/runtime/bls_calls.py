@@ -9,9 +9,9 @@ from typing import Any
 import numpy
 import triton_python_backend_utils as pb_utils
 
-from ..failure import LONGEST
-from .spec import CallSpec, ModelSpec
-from .tensors import Tensors
+from .bls_spec import CallSpec, ModelSpec
+from .bls_tensors import Tensors
+from .failure import LONGEST
 
 
 class CallError(Exception):
@@ -94,8 +94,8 @@ class Callee:
         except pb_utils.TritonModelException as error:
             raise self._error(str(error), pb_utils.TritonError.INTERNAL) from None
         if response.has_error():
-            error = response.error()
-            raise self._error(error.message(), error.code())
+            wrong = response.error()
+            raise self._error(wrong.message(), wrong.code())
         given = {each.name(): each for each in response.output_tensors()}
         missing = [name for name in names if name not in given]
         if missing:
@@ -126,7 +126,7 @@ class Callee:
 def picked(tensors: Tensors, values: dict[str, Any], names: Any, places: Any) -> dict[str, Any]:
     """The rows at `places` of what `names` reads; the arrays themselves where that is all rows."""
     found = {name: values[name] for name in names if name in values}
-    if all(len(each) == len(places) for each in found.values()):
-        if numpy.array_equal(places, numpy.arange(len(places))):
-            return found
+    whole = all(len(each) == len(places) for each in found.values())
+    if whole and numpy.array_equal(places, numpy.arange(len(places))):
+        return found
     return {name: tensors.taken(each, places) for name, each in found.items()}

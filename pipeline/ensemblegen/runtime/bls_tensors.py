@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy
 
-from ..arrays import LIBRARIES, SENDERS, Library, Numpy, library_of
-from ..failure import StepError
-from .spec import TensorSpec
+from .arrays import LIBRARIES, SENDERS, Library, Numpy, library_of
+from .bls_spec import TensorSpec
+from .failure import StepError
 
 
 class Tensors:

@@ -10,6 +10,6 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).with_name("ensemblegen_runtime.zip")))
 
-from ensemblegen_runtime.bls.model import TritonPythonModel  # noqa: E402
+from ensemblegen_runtime.bls_model import TritonPythonModel  # noqa: E402
 
 __all__ = ["TritonPythonModel"]

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy
 
-from ..failure import StepError
-from .calls import Callee, Sender, picked
-from .spec import ModelSpec
-from .tensors import Tensors
+from .bls_calls import Callee, Sender, picked
+from .bls_spec import ModelSpec
+from .bls_tensors import Tensors
+from .failure import StepError
 
 
 class Fan:

@@ -9,20 +9,19 @@ from typing import Any
 
 import triton_python_backend_utils as pb_utils
 
-from .. import environment, memory
-from ..context import Logger
-from ..failure import Failures, StepError
-from . import spec
-from .branch import Branch
-from .calls import Callee, CallError, Sender
-from .fan import Fan
-from .tensors import Tensors
+from . import bls_spec, environment, memory
+from .bls_branch import Branch
+from .bls_calls import Callee, CallError, Sender
+from .bls_fan import Fan
+from .bls_tensors import Tensors
+from .context import Logger
+from .failure import Failures, StepError
 
 
 class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         version = Path(args["model_repository"]) / args["model_version"]
-        self._model = spec.load(version / "step.json")
+        self._model = bls_spec.load(version / "step.json")
         logger = Logger(self._model.prefix)
         self._failures = Failures(self._model.prefix, [], logger)
         try:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy
 
-from ..failure import StepError
+from .failure import StepError
 
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "==": operator.eq,
@@ -22,6 +22,8 @@ _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
+_EXTREMES: dict[str, Callable[..., Any]] = {"max": numpy.max, "min": numpy.min}
+_FUNCTIONS = ("len", *_EXTREMES)
 
 
 def references(tree: Any) -> frozenset[str]:
@@ -50,7 +52,7 @@ def _value(tree: Any, values: Mapping[str, Any]) -> Any:
     if word in ("tensor", "item"):
         return _element(tree, values)
     if word in _FUNCTIONS:
-        return _FUNCTIONS[word](rest[0][1], values[rest[0][1]])
+        return _function(word, rest[0][1], values[rest[0][1]])
     if word == "not":
         return numpy.logical_not(_value(rest[0], values))
     if word in ("and", "or"):
@@ -97,22 +99,10 @@ def _element(tree: Any, values: Mapping[str, Any]) -> Any:
     return array.reshape(len(array), -1)[:, 0]
 
 
-def _len(name: str, array: Any) -> Any:
-    return numpy.int64(array.shape[1])
-
-
-def _extreme(reduce: Any) -> Callable[[str, Any], Any]:
-    def found(name: str, array: Any) -> Any:
-        flat = array.reshape(len(array), -1)
-        if flat.shape[1] == 0:
-            raise StepError(f"'{name}' is empty: it has no largest or smallest", client=True)
-        return reduce(flat, axis=1)
-
-    return found
-
-
-_FUNCTIONS: dict[str, Callable[[str, Any], Any]] = {
-    "len": _len,
-    "max": _extreme(numpy.max),
-    "min": _extreme(numpy.min),
-}
+def _function(word: str, name: str, array: Any) -> Any:
+    if word == "len":
+        return array.shape[1]
+    flat = array.reshape(len(array), -1)
+    if flat.shape[1] == 0:
+        raise StepError(f"'{name}' is empty: it has no {word}", client=True)
+    return _EXTREMES[word](flat, axis=1)

@@ -1,4 +1,4 @@
-"""`when`: each row goes to the first model whose condition it meets, or gets what is left for it."""
+"""`when`: each row goes to the first model whose condition it meets, or gets what stands in."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy
 
-from ..failure import StepError
-from . import condition
-from .calls import Callee, Sender, picked
-from .spec import ModelSpec
-from .tensors import Tensors
+from . import bls_condition as condition
+from .bls_calls import Callee, Sender, picked
+from .bls_spec import ModelSpec
+from .bls_tensors import Tensors
+from .failure import StepError
 
 
 class Part:

@@ -1,1 +1,0 @@
-"""A model that calls others: the runtime of steps with `when` and `map`, beside what it shares."""
