@@ -85,7 +85,7 @@ def sources(graph: Graph, node: Node) -> tuple[Source, ...]:
 
 
 def _device(node: Node, placed: Devices) -> Place:
-    """Arrays of numpy are on the host; other arrays are where the step runs, so that nothing leaves there."""
+    """On the host with numpy; else where the step runs, so that nothing leaves there."""
     arrays = node.step.bls.arrays if node.step.bls is not None else "numpy"
     return "gpu" if arrays != "numpy" and placed[node.name] == "gpu" else "cpu"
 

@@ -6,6 +6,7 @@ calls theirs; likewise a step with `map`. Those models are members that no ensem
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -39,6 +40,8 @@ class Route:
     """How a step is run, as its author wrote it."""
 
     word: Word
+    text: str = ""
+    """Of the condition."""
     condition: Condition | None = None
     """None where it cannot be read, which is reported, and with `map`."""
     otherwise: str | None = None
@@ -47,6 +50,11 @@ class Route:
     over: tuple[str, ...] = ()
     """References to the tensors whose first axis is that of the items."""
     counts: str | None = None
+
+    def unread(self) -> set[str]:
+        """Names in it that are found nowhere else: those of what cannot be read, and of steps."""
+        words = set() if self.condition else set(re.findall(r"\w+", self.text))
+        return words if self.otherwise is None else {*words, self.otherwise}
 
     def references(self) -> Iterator[tuple[str, At]]:
         """What it reads beside the step's inputs, each with its way inside the step."""
@@ -63,25 +71,33 @@ def read(step: StepSpec, site: Site) -> Route | None:
     """What a step says of it, None if nothing; what is wrong with the words is reported."""
     if not step.routed:
         return None
-    if step.over is not None:
-        if step.when is not None or step.otherwise is not None:
-            hint = "put one of the two into a pipeline of its own, and run that with `ensemble:`"
-            site.key_problem("E236", "a step has either `when` or `map`", "map", hint=hint)
+    for word, message, hint in _misfits(step, site.name):
+        site.key_problem("E236", message, word, hint=hint)
+    if step.when is None and step.otherwise is None:
+        if step.over is None:
+            return None
         _require_links(step, site)
         return Route("map", over=tuple(step.over.over), counts=step.over.counts)
-    if step.when is None:
-        word = "else" if step.otherwise is not None else "bls"
-        message = f"`{word}` means nothing without `when`" + (" or `map`" * (word == "bls"))
-        site.key_problem("E236", message, word, hint="say `when: CONDITION`, or remove it")
-        return None
-    if step.otherwise is None:
-        message = f"step '{site.name}' does not say what the other rows get"
-        hint = "add `else: STEP`, or `else: {OUTPUT: 0.0}`"
-        site.key_problem("E236", message, "when", hint=hint)
     chosen = step.otherwise if isinstance(step.otherwise, str) else None
     values = step.otherwise if isinstance(step.otherwise, dict) else {}
     fallbacks = {name: _fallback(value) for name, value in values.items()}
-    return Route("when", _condition(step.when, site), chosen, fallbacks)
+    text = step.when or ""
+    return Route("when", text, _condition(text, site) if text else None, chosen, fallbacks)
+
+
+def _misfits(step: StepSpec, name: str) -> Iterator[tuple[str, str, str]]:
+    """Words that do not go together: the word, what is wrong with it, and what may help."""
+    say = "say `when: CONDITION`, or remove it"
+    if step.over is not None and (step.when is not None or step.otherwise is not None):
+        hint = "put one of the two into a pipeline of its own, and run that with `ensemble:`"
+        yield "map", "a step has either `when` or `map`", hint
+    elif step.when is None and step.otherwise is not None:
+        yield "else", "`else` means nothing without `when`", say
+    elif step.when is None and step.over is None:
+        yield "bls", "`bls` means nothing without `when` or `map`", say
+    elif step.when is not None and not step.otherwise:
+        message = f"step '{name}' does not say what the other rows get"
+        yield "when", message, "add `else: STEP`, or `else: {OUTPUT: 0.0}`"
 
 
 def _require_links(step: StepSpec, site: Site) -> None:

@@ -321,7 +321,7 @@ def test_errors_name_the_step_and_reach_nobody_else(tmp_path: Path) -> None:
             case 1:
                 assert answer.endswith("in ensemble 'chain', [chain.pick pipeline.yaml:10] too big")
             case _:
-                assert "'chain', [chain.label pipeline.yaml:20] RuntimeError: too many" in answer
+                assert "'chain', [chain.label pipeline.yaml:21] RuntimeError: too many" in answer
 
 
 def test_answers_of_called_models_are_not_kept(server: Server) -> None:

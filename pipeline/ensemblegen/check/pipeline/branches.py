@@ -68,8 +68,9 @@ def _stand_in(graph: Graph, node: Node) -> Iterator[Problem]:
         names = set(graph.nodes) - {node.name}
         hint = did_you_mean(name, names) or "a constant is written {OUTPUT: 0.0}"
         yield Problem("E239", f"there is no step '{name}'", span, hint)
-    elif node in chain(other, graph.nodes):
-        yield Problem("E239", f"'{node.name}' would stand in for itself", span)
+    elif node in (ring := chain(other, graph.nodes)):
+        if node is next(each for each in graph.nodes.values() if each in ring):  # said once
+            yield Problem("E239", f"'{node.name}' would stand in for itself", span)
     elif other.route is not None and other.route.word == "map":
         hint = "put it into a pipeline of its own, and name a step that runs that"
         yield Problem("E239", f"'{name}' has a `map`, and cannot stand in for a step", span, hint)
@@ -84,24 +85,26 @@ def _elsewhere(graph: Graph, others: frozenset[str]) -> Iterator[Problem]:
             message = f"'{name}' stands in for another step already"
             hint = f"add a step `reuse: {name}`, and name that"
             yield Problem("E239", message, _at(graph, last, "else"), hint)
-    heads = {each.name: node for node in routed for each in chain(node, graph.nodes)[1:]}
-    for name in sorted(others & set(heads)):
-        takers = [
-            (link.span, link.source)
-            for node in graph.nodes.values()
-            for link in (*node.links, *node.taps)
-        ] + [(export.span, export.source) for export in graph.exports]
-        head = _head(graph, heads[name])
-        for span, source in takers:
-            if source.step == name:
-                message = f"'{name}' runs only where '{head}' does not: nothing can take '{source}'"
-                yield Problem("E239", message, span, f"take {head}.{source.tensor}")
+    heads = {
+        each.name: node.name
+        for node in routed
+        if node.name not in others
+        for each in chain(node, graph.nodes)[1:]
+    }
+    for span, source in _taken_tensors(graph):
+        head = heads.get(source.step or "")
+        if head is not None:
+            name = source.step
+            message = f"'{name}' runs only where '{head}' does not: nothing can take '{source}'"
+            yield Problem("E239", message, span, f"take {head}.{source.tensor}")
 
 
-def _head(graph: Graph, node: Node) -> str:
-    """The step that a chain of stand-ins begins with."""
-    heads = (each for each in graph.served.values() if node in chain(each, graph.nodes))
-    return next((each.name for each in heads), node.name)
+def _taken_tensors(graph: Graph) -> Iterator[tuple[Span, Source]]:
+    for node in graph.nodes.values():
+        for link in (*node.links, *node.taps):
+            yield link.span, link.source
+    for export in graph.exports:
+        yield export.span, export.source
 
 
 def _outputs(graph: Graph, node: Node) -> Iterator[Problem]:
@@ -126,8 +129,8 @@ def _taken(graph: Graph, node: Node) -> Iterator[tuple[str, Tensor]]:
 
 
 def _same(graph: Graph, node: Node, other: Node, name: str, tensor: Tensor) -> Iterator[Problem]:
-    if other.signature is None:
-        return
+    if other.signature is None or other.over:
+        return  # reported as such
     span = _at(graph, node, "else")
     port = other.signature.outputs.get(name)
     if port is None:

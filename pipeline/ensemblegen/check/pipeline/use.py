@@ -45,7 +45,9 @@ def _probably_meant(graph: Graph) -> set[str]:
     known = {*graph.entries, *graph.nodes}
     wrong = {source.step or source.tensor for source in sources} - set(graph.nodes)
     wrong |= {source.tensor for source in sources if source.step is None}
-    return {nearest(word, known) or word for word in wrong - set(graph.entries)}
+    unread = {word for node in nodes if node.route for word in node.route.unread()}
+    meant = wrong - set(graph.entries) | unread - known
+    return {nearest(word, known) or word for word in meant} | unread
 
 
 def _repeated(graph: Graph, entry: str) -> bool:
