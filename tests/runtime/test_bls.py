@@ -47,8 +47,9 @@ class Callers:
         self.folder = folder
         self.python: Any = None
 
-    def load(self, steps: str, outputs: str, model: str) -> None:
-        text = HEAD + steps + f"outputs: {outputs}\n"
+    def load(self, steps: str, outputs: str, model: str, batch: int = 8) -> None:
+        head = HEAD.replace("max_batch_size: 8", f"max_batch_size: {batch}")
+        text = head + steps + f"outputs: {outputs}\n"
         unused = [name for name in ("lang", "level", "items", "names", "count", "x")
                   if name not in steps]  # fmt: skip
         lines = [line for line in text.splitlines() if line[2:].split(":")[0] not in unused]
@@ -367,6 +368,28 @@ def test_calls_must_agree_in_shape(callers: Callers) -> None:
     assert answer.error == (
         "[p.each pipeline.yaml:9] its calls gave 'sum' in different shapes: [1], [2]"
     )
+
+
+def test_without_a_batch_axis_the_request_is_the_row(callers: Callers) -> None:
+    head = STEP % ("big", "big", "{x: x, level: level}", OUT) + "    when: x[0] > 0\n"
+    tail = "    else: {y: {from: x}, word: none}\n"
+    callers.load(head + tail, "{Y: big.y, WORD: big.word}", "p_big_when", batch=0)
+    callers.serve("p_big", lambda x, level: {"y": x * 2, "word": words("big", level)[0]})
+    one, other = callers.ask({"x": rows(1)[0]}, {"x": rows(-1)[0]})
+    assert (one["y"].tolist(), one["word"].tolist()) == ([2, 2], [b"big"])
+    assert (other["y"].tolist(), other["word"].tolist()) == ([-1, 1], [b"none"])
+
+
+def test_without_a_batch_axis_items_may_still_go_together(callers: Callers) -> None:
+    step = STEP % ("each", "each", "{item: items, name: names, x: x}", EACH)
+    more = "    map: [items, names]\n    max_batch_size: 4\n"
+    callers.load(step + more, "{SUM: each.sum, TEXT: each.text}", "p_each_map", batch=0)
+    callers.serve("p_each", lambda item, name, x: {"sum": item + x, "text": name})
+    given = {name: each[0] for name, each in made(2, 5).items()}
+    (answer,) = callers.ask(given)
+    assert callers.calls == [("p_each", 1), ("p_each", 4)]
+    numpy.testing.assert_array_equal(answer["sum"], given["items"])
+    assert answer["text"].tolist() == given["names"].tolist()
 
 
 def test_it_brings_only_what_it_needs(callers: Callers) -> None:
