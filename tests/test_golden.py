@@ -78,7 +78,7 @@ def _without_hashes(content: Content) -> bytes:
 
 def _rewrite(folder: Path, made: dict[str, Content], root: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
-    shelves = ("pipeline/ensemblegen/runtime/entry.py", "python_models", "tests/golden/artifacts")
+    shelves = ("pipeline/ensemblegen/runtime", "python_models", "tests/golden/artifacts")
     sources = {
         sha256(Linked(path)): path
         for shelf in shelves

@@ -42,6 +42,7 @@ def test_backend_directory(engine: Engine, tmp_path: Path) -> None:
         "python/libtriton_python.so",
         "python/triton_python_backend_utils.py",
         "python/triton_python_backend_stub",
+        "python/stand_in.py",
         "pytorch/model.py",
         "fil/model.py",
         "fil/on_device.py",

@@ -50,8 +50,8 @@ def test_equal_to_gtil(on_device: Any, artifacts: Path, name: str, features: int
     rows[::5, 1] = np.nan
     wanted = treelite.gtil.predict(model, rows.astype(str(model.input_type))).reshape(-1)
     whole = torch.from_numpy(rows)
-    for batches in ([whole], [whole[:20], whole[20:]]):
-        found = forest.predict(batches)
+    for batch in (whole, forest.join([whole[:20], whole[20:]])):
+        found = forest.predict(batch)
         assert found.dtype is torch.float32
         np.testing.assert_allclose(found.numpy(), wanted, rtol=1e-6, atol=1e-6)
 
@@ -69,5 +69,5 @@ def test_a_forest_of_stumps_without_a_split(on_device: Any) -> None:
     constant = RandomForestRegressor(n_estimators=3).fit(ROWS, np.full(len(ROWS), 2.5))
     model = treelite.sklearn.import_model(constant)
     assert on_device.understood(model)
-    found = on_device.Forest(torch, model, torch.device("cpu")).predict([torch.from_numpy(ROWS)])
+    found = on_device.Forest(torch, model, torch.device("cpu")).predict(torch.from_numpy(ROWS))
     np.testing.assert_allclose(found.numpy(), 2.5)

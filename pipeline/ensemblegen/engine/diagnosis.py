@@ -14,6 +14,7 @@ from ensemblegen.engine import embedded, locate, machine, ports, regions
 from ensemblegen.engine import repository as repositories
 from ensemblegen.engine.locate import Engine
 from ensemblegen.engine.server import require
+from ensemblegen.engine.stand_ins import STAND_INS
 from ensemblegen.errors import MachineError
 
 _LOCAL = "pip install 'ensemblegen[local]'"
@@ -22,7 +23,6 @@ _HOST = "127.0.0.1"
 _MIB = 1 << 20
 _SHM = str(regions.FOLDER)
 _STUB_REGION = 1  # MiB that each instance of a Python step takes of /dev/shm at least
-_STAND_INS = {"torch": "libtorch steps", "treelite": "fil steps"}
 
 
 class State(str, Enum):
@@ -92,7 +92,7 @@ def gather() -> Facts:
         docker=docker,
         docker_error=locate.docker_fault(docker) if docker else None,
         stub=_has_stub(inside),
-        versions={name: machine.version_of(name) for name in (*_STAND_INS, "tokenizers")},
+        versions={name: machine.version_of(name) for name in (*_distributions(), "tokenizers")},
         protocols={
             "http": all(map(machine.importable, ("aiohttp", "geventhttpclient"))),
             "grpc": machine.importable("grpc"),
@@ -175,16 +175,22 @@ def _cache(folder: str | None) -> Finding:
     return Finding("cache", State.ok, folder)
 
 
+def _distributions() -> tuple[str, ...]:
+    return tuple(each.distribution for each in STAND_INS.values())
+
+
 def _stand_ins(facts: Facts) -> list[Finding]:
     # A server with native backends of its own does not need them.
     state = State.warn if facts.on_path is None else State.ok
     found = []
-    for name, purpose in _STAND_INS.items():
-        version = facts.versions.get(name)
+    for backend, each in STAND_INS.items():
+        version = facts.versions.get(each.distribution)
         if version is not None:
-            found.append(Finding(name, State.ok, f"{version}, the stand-in for {purpose}"))
+            message = f"{version}, the stand-in for the {backend} backend"
+            found.append(Finding(each.distribution, State.ok, message))
         else:
-            found.append(Finding(name, state, f"not installed; {purpose} need it here", _LOCAL))
+            message = f"not installed; the stand-in for the {backend} backend needs it"
+            found.append(Finding(each.distribution, state, message, each.install))
     tokenizers = facts.versions.get("tokenizers")
     if tokenizers is None:
         message = "not installed; the built-in text steps need it"

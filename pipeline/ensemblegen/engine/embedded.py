@@ -12,22 +12,16 @@ from pathlib import Path
 from ensemblegen.engine import machine
 from ensemblegen.engine.locate import Engine
 from ensemblegen.engine.repository import Repository
+from ensemblegen.engine.stand_ins import STAND_INS
 from ensemblegen.errors import MachineError
 
-_STAND_INS = Path(__file__).parent / "backends"
+_BACKENDS = Path(__file__).parent / "backends"
 _INSTALL = "pip install 'ensemblegen[local]'"
-_MODULES = {"pytorch": "torch", "fil": "treelite"}
-"""What a stand-in backend imports, by the name of the backend."""
-
 _SAFE = re.compile(r"[A-Za-z0-9_./+\-=@,:]+")
 _LAST_RESORT = "/tmp"  # noqa: S108 - where TMPDIR itself has a path that cannot be used
 
 STUBS = ("3.8", "3.9", "3.10", "3.11", "3.12")
 """Python versions that have both a stub in the wheel and a numpy 1.x."""
-
-
-def stand_ins() -> frozenset[str]:
-    return frozenset(each.parent.name for each in _STAND_INS.glob("*/model.py"))
 
 
 def require(engine: Engine, repository: Repository) -> None:
@@ -56,8 +50,10 @@ def backend_directory(engine: Engine) -> Path:
     stub = engine.home / "python_backend_stubs" / machine.python_version()
     files = {f"python/{each.name}": each for each in _files(python)}
     files |= {f"python/{each.name}": each for each in _files(stub)}
-    for name in stand_ins():
-        files |= {f"{name}/{each.name}": each for each in _files(_STAND_INS / name)}
+    # Beside its own folder, a stand-in finds modules in that of the python backend only.
+    files |= {f"python/{each.name}": each for each in _files(_BACKENDS)}
+    for name in STAND_INS:
+        files |= {f"{name}/{each.name}": each for each in _files(_BACKENDS / name)}
     folder = cache() / _fingerprint(files)
     if not folder.is_dir():
         _make(folder, files)
@@ -89,22 +85,22 @@ def environment(engine: Engine) -> dict[str, str]:
 
 
 def _require_backends(engine: Engine, repository: Repository) -> None:
-    known = engine.native | stand_ins()
     for model in repository.models:
-        if model.ensemble or model.backend in known:
-            module = _MODULES.get(model.backend)
-            if module and model.backend not in engine.native and not machine.importable(module):
-                raise MachineError(
-                    f"'{model.name}' runs on the stand-in for the {model.backend} backend, "
-                    f"which needs {module}",
-                    _INSTALL,
-                )
+        if model.ensemble or model.backend in engine.native:
             continue
-        raise MachineError(
-            f"'{model.name}' needs the backend '{model.backend}', "
-            "which the embedded server does not have",
-            "serve it with --engine docker, or on a machine with NVIDIA's Triton",
-        )
+        stand_in = STAND_INS.get(model.backend)
+        if stand_in is None:
+            raise MachineError(
+                f"'{model.name}' needs the backend '{model.backend}', "
+                "which the embedded server does not have",
+                "serve it with --engine docker, or on a machine with NVIDIA's Triton",
+            )
+        if not machine.importable(stand_in.module):
+            raise MachineError(
+                f"'{model.name}' runs on the stand-in for the {model.backend} backend, "
+                f"which needs {stand_in.module}",
+                stand_in.install,
+            )
 
 
 def _require_stub(engine: Engine) -> None:

@@ -13,6 +13,7 @@ from ensemblegen.engine import embedded, machine, pools
 from ensemblegen.engine.locate import Choice, Engine
 from ensemblegen.engine.ports import Ports
 from ensemblegen.engine.repository import Repository
+from ensemblegen.engine.stand_ins import STAND_INS
 from ensemblegen.environments.execution import FOLDER
 
 EXIT_TIMEOUT = 5
@@ -112,7 +113,7 @@ def _regions(engine: Engine, repository: Repository) -> pools.Regions | None:
     """The shared memory of what runs in stubs: Python models, and ours that stand in for others."""
     aside = {"python"}
     if engine.kind is Choice.embedded:
-        aside |= embedded.stand_ins() - engine.native
+        aside |= STAND_INS.keys() - engine.native
     return pools.regions(
         [each for each in repository.models if each.backend in aside], pools.free()
     )

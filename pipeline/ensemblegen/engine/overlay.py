@@ -14,9 +14,10 @@ from pathlib import Path
 
 from ensemblegen import manifest
 from ensemblegen.backends.python import FORCE_CPU
-from ensemblegen.engine import embedded, machine
+from ensemblegen.engine import machine
 from ensemblegen.engine.locate import Choice, Engine
 from ensemblegen.engine.repository import Repository
+from ensemblegen.engine.stand_ins import STAND_INS
 from ensemblegen.environments.execution import FOLDER
 from ensemblegen.environments.stubs import NAME
 from ensemblegen.errors import MachineError
@@ -50,7 +51,7 @@ def resident(engine: Engine, repository: Repository) -> dict[str, dict[str, str]
     """Configs, by model and file, of stand-ins on a GPU: their inputs stay where they are."""
     if engine.kind is not Choice.embedded:
         return {}
-    wanted = embedded.stand_ins() - engine.native
+    wanted = STAND_INS.keys() - engine.native
     return {
         model.name: _configs(repository.path / model.name)
         for model in repository.models

@@ -52,10 +52,13 @@ class Forest:
         """Triton's tensor on the device; no copy where it is there already."""
         return self._torch.from_dlpack(tensor).to(self._device)
 
-    def predict(self, batches: list[Any]) -> Any:
-        """Float32 [N] on the device, from batches [n, features] on it."""
-        torch = self._torch
-        rows = (batches[0] if len(batches) == 1 else torch.cat(batches)).double()
+    def join(self, batches: list[Any]) -> Any:
+        """Batches [n, features] as one."""
+        return self._torch.cat(batches)
+
+    def predict(self, batch: Any) -> Any:
+        """Float32 [N] on the device, from a batch [N, features] on it."""
+        torch, rows = self._torch, batch.double()
         at = self._roots.expand(len(rows), -1)
         for _ in range(self._depth):
             x = rows.gather(1, self._feature[at])

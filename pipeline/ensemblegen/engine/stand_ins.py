@@ -1,0 +1,31 @@
+"""The backends that the embedded server lacks and we stand in for: what each of them needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class StandIn:
+    """A stand-in backend: `backends/NAME/model.py`."""
+
+    module: str
+    """What it imports."""
+    distribution: str
+    """What of PyPI has the module."""
+    extra: str
+    """The extra of ensemblegen that brings it."""
+    lacks: str | None = None
+    """What it cannot do that the native backend can."""
+
+    @property
+    def install(self) -> str:
+        return f"pip install 'ensemblegen[{self.extra}]'"
+
+
+STAND_INS: Mapping[str, StandIn] = {
+    "fil": StandIn("treelite", "treelite", "local", "treeshap_output"),
+    "pytorch": StandIn("torch", "torch", "local"),
+}
+"""By the backend's name in config.pbtxt."""

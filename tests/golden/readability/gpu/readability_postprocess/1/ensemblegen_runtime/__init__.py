@@ -1,1 +1,0 @@
-../../../../../../../pipeline/ensemblegen/runtime/__init__.py
