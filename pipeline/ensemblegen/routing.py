@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from ensemblegen.form import Node
 from ensemblegen.words import Count, ModelName, TensorName, else_, map_, when_
+
+TENSORS: dict[str, Any] = {
+    "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}],
+    "description": "step.output, or a pipeline input, or several of them",
+}
 
 
 class Over(Node):
     """The items that a step is run on: the first axis of these tensors, in which they are alike."""
 
-    over: list[TensorName] = Field(min_length=1, description="step.output, or a pipeline input")
+    over: Annotated[list[TensorName], WithJsonSchema(TENSORS)] = Field(min_length=1)
     counts: TensorName | None = Field(
         None, description="An integer of shape [1]: how many items of a row are no padding."
     )

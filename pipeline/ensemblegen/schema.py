@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import models_json_schema
 
 from ensemblegen.artifacts.step_source import Arrays, ArraysPerDevice
-from ensemblegen.routing import Over
+from ensemblegen.routing import TENSORS, Over
 from ensemblegen.serving import DynamicBatching, Instances, Resource, Warmup
 from ensemblegen.spec import OutputSpec, PerDevice, PipelineSpec, StepInput, StepSpec
 
@@ -26,10 +26,7 @@ _SHORT_FORMS: dict[type, dict[str, Any]] = {
         ]
     },
     Resource: {"type": "integer", "minimum": 1},
-    Over: {
-        "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
-        "description": "step.output, or a pipeline input, or several of them",
-    },
+    Over: TENSORS,
     PerDevice: {"type": "string", "minLength": 1},
     ArraysPerDevice: {"enum": list(get_args(Arrays))},
 }
