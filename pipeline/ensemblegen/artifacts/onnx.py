@@ -92,6 +92,15 @@ def external(path: Path) -> tuple[str, ...]:
     return tuple(sorted(_read(path, lambda reader: reader.locations())))
 
 
+def mentions(path: Path, word: str) -> bool:
+    """Whether `word`, such as the name of an operator, stands anywhere in the file."""
+    with (
+        path.open("rb") as file,
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
+    ):
+        return data.find(word.encode()) >= 0
+
+
 def _read(path: Path, look: Callable[[_Reader], T]) -> T:
     with path.open("rb") as file:
         try:
