@@ -91,11 +91,8 @@ def external(path: Path) -> tuple[str, ...]:
 
 def mentions(path: Path, word: str) -> bool:
     """Whether `word`, such as the name of an operator, stands anywhere in the file."""
-    with (
-        path.open("rb") as file,
-        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
-    ):
-        return data.find(word.encode()) >= 0
+    with wire.mapped(path) as data:
+        return bool(data.find(word.encode()) >= 0)
 
 
 def _read(path: Path, look: Callable[[_Reader], T]) -> T:
