@@ -16,7 +16,7 @@ from ensemblegen.environments.execution import Where
 from ensemblegen.errors import Problem
 from ensemblegen.graph import Export, Graph, Node, Source
 from ensemblegen.members import Member, MemberTensor, Port
-from ensemblegen.members.deployed import found_of
+from ensemblegen.members.existing import found_of
 from ensemblegen.placement import Devices, Placement
 from ensemblegen.source import Axes
 from ensemblegen.spec import Example, PipelineSpec

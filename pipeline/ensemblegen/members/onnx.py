@@ -21,7 +21,7 @@ from ensemblegen.backends import onnxruntime
 from ensemblegen.backends.onnxruntime import GPU_ONLY, Level
 from ensemblegen.content import Content, Linked
 from ensemblegen.form import Node
-from ensemblegen.members import ends
+from ensemblegen.members import ends, weights
 from ensemblegen.members.ends import End, Reading
 from ensemblegen.members.kind import Kind, Member, Signature, Site
 from ensemblegen.places import At
@@ -151,7 +151,7 @@ class Onnx(Kind):
             site.problem("E402", f"{step.onnx} {error}", "onnx", hint="export the model again")
             return None
         _check_options(step, site)
-        data = dict(_data(step, path, named, site))
+        data = dict(weights.beside(path, named, onnxruntime.FILE, site, "onnx"))
         reading = Reading(site, step, "onnx", step.onnx)
         _check_version(reading, graph)
         if not _check_ends(reading, graph):
@@ -243,24 +243,6 @@ def _unread(accelerator: Accelerator) -> Iterator[tuple[tuple[str, ...], str]]:
     for word, name in (("precision", onnxruntime.PRECISION), ("workspace", onnxruntime.WORKSPACE)):
         if word in given and name in accelerator.parameters:
             yield ("parameters", name), f"{name} is set by `{word}`"
-
-
-def _data(
-    step: OnnxSpec, path: pathlib.Path, named: Sequence[str], site: Site
-) -> Iterator[tuple[str, pathlib.Path]]:
-    """The files of weights that the model names, and that go along."""
-    for name in named:
-        inside = pathlib.PurePosixPath(name)
-        if inside.is_absolute() or ".." in inside.parts or inside.as_posix() == onnxruntime.FILE:
-            message = f"the weights of {step.onnx} are in {name!r}, which cannot go along"
-            hint = "save it again, with its weights in a file beside it: model.onnx_data, say"
-            site.problem("E402", message, "onnx", hint=hint)
-        elif not (path.parent / inside).is_file():
-            message = f"the weights of {step.onnx} are in {path.parent / inside}, which is no file"
-            hint = "models over 2 GB, and large ones, keep them apart: copy that file, too"
-            site.problem("E401", message, "onnx", hint=hint)
-        else:
-            yield inside.as_posix(), path.parent / inside
 
 
 def _check_version(reading: Reading, graph: Graph) -> None:
