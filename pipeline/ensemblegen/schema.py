@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import models_json_schema
 
 from ensemblegen.artifacts.step_source import Arrays, ArraysPerDevice
+from ensemblegen.converters.source import ForestSource, NetworkSource
 from ensemblegen.serving import DynamicBatching, Instances, Resource, Warmup
 from ensemblegen.spec import OutputSpec, PerDevice, PipelineSpec, StepInput, StepSpec
 
@@ -27,6 +28,8 @@ _SHORT_FORMS: dict[type, dict[str, Any]] = {
     Resource: {"type": "integer", "minimum": 1},
     PerDevice: {"type": "string", "minLength": 1},
     ArraysPerDevice: {"enum": list(get_args(Arrays))},
+    ForestSource: {"type": "string", "minLength": 1},
+    NetworkSource: {"type": "string", "minLength": 1},
 }
 
 
