@@ -23,6 +23,7 @@ FORM = (
     "E112-list",
     "E112-duration",
     "E112-words",
+    "E112-accelerator",
     "E110-words",
     "E113",
     "E246",
@@ -36,9 +37,11 @@ def test_is_a_schema() -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
 
 
-def test_the_flagship_fits(root: Path) -> None:
-    text = (root / "ensembles/readability/pipeline.yaml").read_text(encoding="utf-8")
-    jsonschema.validate(yaml.safe_load(text), SCHEMA)
+def test_the_examples_fit(root: Path) -> None:
+    examples = sorted(root.glob("ensembles/*/pipeline.yaml"))
+    assert len(examples) > 1
+    for each in examples:
+        jsonschema.validate(yaml.safe_load(each.read_text(encoding="utf-8")), SCHEMA)
 
 
 def test_templates_fit() -> None:

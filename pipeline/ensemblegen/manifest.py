@@ -47,6 +47,8 @@ class ManifestModel:
     """The key of the environment that it runs in, where one was placed."""
     batch_bytes: int = 0
     """What the inputs and outputs of its largest batch take, but for sizes known only later."""
+    calls: tuple[str, ...] = ()
+    """Models that it calls: no config names them, so who loads models by name must load these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,17 @@ class ManifestEnvironment:
     """The file inside that tells it from other environments, and its hash."""
     marker_sha256: str
     path: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestDeployed:
+    """A model that a step runs and that is not in this repository."""
+
+    name: str
+    repository: str | None = None
+    """The folder that holds it; absolute, as it was where this was compiled."""
+    server: str | None = None
+    """The server that had it then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +117,7 @@ class Manifest:
     models: tuple[ManifestModel, ...] = ()
     files: Mapping[str, ManifestFile] = field(default_factory=dict)
     environments: tuple[ManifestEnvironment, ...] = ()
+    deployed: tuple[ManifestDeployed, ...] = ()
 
     def pipeline(self, name: str | None = None) -> ManifestPipeline:
         """The one called `name`, or the only one; InputError where that is not one."""
@@ -159,6 +173,7 @@ def to_json(manifest: Manifest) -> dict[str, Any]:
         "pipelines": [_pipeline_json(pipeline) for pipeline in manifest.pipelines],
         "models": [_model_json(model) for model in manifest.models],
         **({"environments": environments} if environments else {}),
+        **({"deployed": [asdict(each) for each in manifest.deployed]} if manifest.deployed else {}),
         "files": {
             name: {"sha256": file.sha256, "size": file.size}
             for name, file in sorted(manifest.files.items())
@@ -196,6 +211,8 @@ def _model_json(model: ManifestModel) -> dict[str, Any]:
         written["execution"] = model.execution
     if model.batch_bytes:
         written["batch_bytes"] = model.batch_bytes
+    if model.calls:
+        written["calls"] = list(model.calls)
     return written
 
 
@@ -226,6 +243,7 @@ def _manifest(data: Any) -> Manifest:
             for name, file in data.get("files", {}).items()
         },
         environments=tuple(ManifestEnvironment(**each) for each in data.get("environments", ())),
+        deployed=tuple(ManifestDeployed(**each) for each in data.get("deployed", ())),
     )
 
 
@@ -280,6 +298,7 @@ def _model(data: Any) -> ManifestModel:
         environment=data.get("environment"),
         execution=data.get("execution"),
         batch_bytes=int(data.get("batch_bytes", 0)),
+        calls=tuple(str(each) for each in data.get("calls", ())),
     )
 
 

@@ -129,13 +129,13 @@ def _source(wanted: Wanted, path: Path, folder: Path) -> _Source:
 def _put(wanted: Wanted, path: Path, folder: Path) -> Plan:
     """Compile the pipeline that is meant into `folder`, and no other of its project."""
     from ensemblegen import project
-    from ensemblegen.cli.compile import fitted, put
+    from ensemblegen.cli.compile import complete, put
     from ensemblegen.plan import Project
 
     examined = project.sound(path)
     name = examined.only(wanted.pipeline).graph.model
     plans = tuple(each for each in examined.project.pipelines if each.name == name)
-    made = fitted(Project(plans), None)
+    made = complete(Project(plans))
     put(made, folder)
     return made.pipelines[0]
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ensemblegen.errors import Problem
     from ensemblegen.plan import Project
     from ensemblegen.project import Examined
+    from ensemblegen.trt.plans import How
 
 Where = Literal["beside", "embed", "directory", "none"]
 EnvironmentsOption = Annotated[
@@ -35,6 +36,14 @@ FuseOption = Annotated[
         "--fuse/--no-fuse",
         help="Join adjacent Python steps into one model wherever possible, or nowhere, whatever "
         "the file says.",
+    ),
+]
+DeferOption = Annotated[
+    bool,
+    typer.Option(
+        "--defer-plans",
+        help="Leave TensorRT plans to the machine that serves: each model gets its ONNX file and "
+        "build_plan.py.",
     ),
 ]
 ForbidOption = Annotated[
@@ -74,6 +83,7 @@ def compile(
     environments: EnvironmentsOption = None,
     fuse: FuseOption = None,
     forbid_copies: ForbidOption = False,
+    defer_plans: DeferOption = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would change; write nothing.")
     ] = False,
@@ -102,7 +112,9 @@ def compile(
     if forbid_copies:
         require_no_copies(examined.checked)
     target = output or examined.root / "build" / "repository"
-    done = _made(examined, environments, target, Writing(dry_run or check, thorough=check))
+    looking = dry_run or check
+    how: How = "defer" if defer_plans else "look" if looking else "build"
+    done = _made(examined, environments, target, Writing(looking, thorough=check, plans=how))
     stale = _stale(pipeline, target) if check and done.changes else ()
     if format is Format.json:
         print_json(compiled.as_json(done, stale))
@@ -110,7 +122,7 @@ def compile(
             raise typer.Exit(1)
         return
     print_problems(done.warnings)
-    compiled.show(done, written=not (dry_run or check))
+    compiled.show(done, written=not looking)
     if stale:
         raise InputError(stale)
 
@@ -121,6 +133,8 @@ class Writing:
 
     looking: bool
     thorough: bool
+    plans: How
+    """What becomes of TensorRT plans."""
 
 
 def _made(
@@ -134,7 +148,7 @@ def _made(
     from ensemblegen.emit.write import compare, write
 
     hashes = Hashes()
-    project = fitted(examined.project, environments)
+    project = complete(examined.project, environments, writing.plans)
     traffic = tuple(map(edges.trace, project.pipelines))
     made = files(project, *traffic, hashes=None if writing.thorough else hashes)
     archives = beside.of(project)
@@ -184,6 +198,13 @@ def put(project: Project, repository: Path) -> None:
 
     beside.put(beside.of(project), repository)
     write(files(project), repository)
+
+
+def complete(project: Project, where: Where | None = None, how: How = "build") -> Project:
+    """Plans with all that is built apart: environments, and TensorRT's own plans."""
+    from ensemblegen.cli import plans
+
+    return plans.built(fitted(project, where), how)
 
 
 def fitted(project: Project, where: Where | None) -> Project:

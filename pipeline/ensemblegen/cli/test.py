@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from ensemblegen.cli.compile import EnvironmentsOption, FuseOption, fitted, put
+from ensemblegen.cli.compile import EnvironmentsOption, FuseOption, complete, put
 from ensemblegen.cli.meant import PipelineOption
 from ensemblegen.cli.render import Format, console, print_json
 from ensemblegen.cli.serve import EngineOption, LogOption, ServerOption, TimeoutOption, started
@@ -52,7 +52,7 @@ def test(
 
     examined = sound(target, Choice(device, profile, fuse))
     plans = _tested(examined, pipeline)
-    project = fitted(Project(plans), environments)
+    project = complete(Project(plans), environments)
     release = plans[0].target.release
     options = Options(
         engine=engine, server=server, target=release, log_file=log_file, timeout=timeout

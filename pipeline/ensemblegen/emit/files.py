@@ -17,6 +17,7 @@ from ensemblegen.edges import Traffic
 from ensemblegen.emit import config, serving
 from ensemblegen.manifest import (
     Manifest,
+    ManifestDeployed,
     ManifestEnvironment,
     ManifestFile,
     ManifestModel,
@@ -25,6 +26,7 @@ from ensemblegen.manifest import (
 )
 from ensemblegen.members import Member
 from ensemblegen.members.backend import files_of, kept, name_of
+from ensemblegen.members.bls import calls_of
 from ensemblegen.pbtxt import printer
 from ensemblegen.plan import Interface, Plan, Project
 from ensemblegen.words import Place
@@ -150,6 +152,7 @@ def _manifest(plan: Plan | Project, made: dict[str, Content], moved: Mapping[str
         models=tuple(_models(plan, moved)),
         files={path: described[content] for path, content in made.items()},
         environments=tuple(_environments(plan)),
+        deployed=tuple(_deployed(plan)),
     )
 
 
@@ -213,6 +216,14 @@ def _environments(plan: Plan | Project) -> Iterator[ManifestEnvironment]:
         )
 
 
+def _deployed(plan: Plan | Project) -> Iterator[ManifestDeployed]:
+    """Where the models are that nobody makes; a path is the one that it had at compile time."""
+    found = {member.model: member.artifact for each in plan.all() for member in each.deployed}
+    for name, each in sorted(found.items()):
+        repository = str(each.repository.resolve()) if each.repository is not None else None
+        yield ManifestDeployed(name, repository, each.server)
+
+
 def _declared(member: Member, device: Place) -> Declared | None:
     """What it declares to run in, on `device` or else anywhere."""
     found = {str(name): each for name, each in member.environments.items()}
@@ -232,4 +243,5 @@ def _model(plan: Plan, member: Member, batch_bytes: int) -> ManifestModel:
         environment=declared.name if (declared := _declared(member, device)) else None,
         execution=member.executions[device].entry.key if device in member.executions else None,
         batch_bytes=batch_bytes,
+        calls=tuple(dict.fromkeys(each.model for each in calls_of(member))),
     )

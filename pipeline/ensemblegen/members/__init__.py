@@ -15,9 +15,15 @@ _WHERE = {
     "python": "python.Python",
     "libtorch": "libtorch.Libtorch",
     "fil": "fil.Fil",
+    "onnx": "onnx.Onnx",
+    "openvino": "openvino.OpenVino",
+    "tensorflow": "tensorflow.Tensorflow",
+    "tensorrt": "tensorrt.Tensorrt",
+    "dali": "dali.Dali",
     "backend": "backend.Backend",
     "reuse": "reuse.Reuse",
     "ensemble": "ensemble.Ensemble",
+    "deployed": "deployed.DeployedModel",
 }
 """The module and the class, in the order in which an author is told of the words."""
 

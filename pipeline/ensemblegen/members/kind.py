@@ -45,6 +45,12 @@ class Port:
     """What joins items of different sizes; None keeps them apart."""
     squeezed: bool = False
     """The backend drops sizes of 1 from this output: config.pbtxt must put them back."""
+    dims: Shape | None = None
+    """Its sizes as the backend has them, where these are not the tensor's: some take no number in
+    the config of an output that their file lacks, some have single values without an axis."""
+    ranges: tuple[tuple[tuple[int, int], ...], ...] = ()
+    """The least and the largest size of each axis, once for each choice of them that the model was
+    built for; none means any."""
     config: Mapping[str, Any] = field(default_factory=dict)
     """The author's own fields of its ModelInput or ModelOutput."""
 
@@ -118,6 +124,8 @@ class MemberTensor:
     default: Any = None
     pad: Any = None
     squeezed: bool = False
+    dims: Shape | None = None
+    """Its sizes as the backend has them, if not those of `tensor`."""
     config: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -191,10 +199,14 @@ class Kind(ABC):
 
     unbatched: ClassVar[bool] = True
     """Whether the backend works with max_batch_size 0."""
+    whole_answers: ClassVar[bool] = False
+    """Whether a request must ask for every output, so that all of them must be used."""
     verbatim: ClassVar[bool] = False
     """Whether its tensors are the author's word, to be judged as the server judges a config."""
     makes_model: ClassVar[bool] = True
     """Whether the step has a model of its own; else it runs one that another step or file has."""
+    sets: ClassVar[Mapping[At, At]] = {}
+    """Its own words, each with the field of a ModelConfig that it sets."""
 
     def carries(self, dtype: DType, signature: Signature | None) -> bool:
         """Whether a step with this signature can take and give `dtype`."""
@@ -207,6 +219,10 @@ class Kind(ABC):
     def devices(self, step: Any, signature: Signature) -> tuple[Place, ...]:
         """Where the step can run."""
         return DEVICES
+
+    def remedy(self, step: Any, wanted: Place) -> str | None:
+        """What the author may do to have the step on `wanted`, where it cannot run as it is."""
+        return None
 
     def environments(self, signature: Signature) -> Mapping[Device, Declared]:
         """The execution environment that the step runs in, by device."""
@@ -223,6 +239,14 @@ class Kind(ABC):
     def parameters(self, member: Member, device: Place, target: Target) -> dict[str, str]:
         """`parameters` of config.pbtxt for one device."""
         return {}
+
+    def fields(self, member: Member, device: Place, target: Target) -> Mapping[str, Any]:
+        """Further fields of its ModelConfig for one device, by their proto names."""
+        return {}
+
+    def profiles(self, member: Member) -> tuple[int, ...]:
+        """The optimization profiles, by number, that its instances use; none means the first."""
+        return ()
 
     def memory(self, member: Member, device: Place, target: Target, *, writes: bool) -> Memory:
         """Where the model takes its numbers, or (`writes`) gives them, when it runs on `device`.
