@@ -18,6 +18,7 @@ from ensemblegen.errors import InputError, Problem, Span, in_order
 from ensemblegen.found import PIPELINE, find
 from ensemblegen.members import Member
 from ensemblegen.members.backend import name_of
+from ensemblegen.members.bls import author, calls_of
 from ensemblegen.members.fused import steps_of
 from ensemblegen.placement import Choice
 from ensemblegen.plan import Plan, Project
@@ -257,7 +258,7 @@ def _claims(checked: Checked, plan: Plan) -> Iterator[tuple[str, _Claim]]:
     owner = f"pipeline '{checked.graph.name}'"
     yield plan.name, _Claim(owner, _name_span(checked), plan, (path, axes))
     for member in plan.members:
-        step = steps_of(member)[0]
+        step = author(member) if calls_of(member) else steps_of(member)[0]
         span = document.key_span(("steps", step, "model"))
         yield member.model, _Claim(f"step '{step}'", span, plan, member)
     for at, folder in checked.graph.folders:
