@@ -19,7 +19,7 @@ from ensemblegen.pbtxt import read as pbtxt
 from ensemblegen.spec import StepInput, StepSpec
 from ensemblegen.targets import Target
 from ensemblegen.types import DType, Tensor
-from ensemblegen.words import ModelName, Place, TensorName, Word, expanded, from_
+from ensemblegen.words import ModelName, Place, TensorName, Word, filled, from_
 from ensemblegen.words import Path as PathWord
 
 _UNKNOWN_FIELD = "E122"
@@ -41,7 +41,7 @@ class DeployedSpec(StepSpec):
     repository: PathWord | None = Field(
         None, description="The model repository that holds it; served beside the compiled one."
     )
-    server: Annotated[Word, AfterValidator(expanded), AfterValidator(_address)] | None = Field(
+    server: Annotated[Word, AfterValidator(filled), AfterValidator(_address)] | None = Field(
         None, description="A Triton that serves it: http://HOST:8000 or grpc://HOST:8001."
     )
     inputs: dict[TensorName, Annotated[StepInput, BeforeValidator(from_)]] = Field(min_length=1)
