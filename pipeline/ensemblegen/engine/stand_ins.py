@@ -26,6 +26,10 @@ class StandIn:
 
 STAND_INS: Mapping[str, StandIn] = {
     "fil": StandIn("treelite", "treelite", "local", "treeshap_output"),
+    "onnxruntime": StandIn(
+        "onnxruntime", "onnxruntime", "local", "GPUs, accelerators, configs without tensors"
+    ),
+    "openvino": StandIn("openvino", "openvino", "openvino"),
     "pytorch": StandIn("torch", "torch", "local"),
 }
 """By the backend's name in config.pbtxt."""
