@@ -27,7 +27,7 @@ def convert(request: dict[str, Any]) -> dict[str, Any]:
     outputs = request["outputs"] or [f"output{i}" for i in range(len(wanted[0]))]
     _require_outputs(outputs, len(wanted[0]), label)
     described = samples.outputs(outputs, given, wanted, label)
-    run = formats.write(whole, given, outputs, request)
+    run = formats.write(whole, given, described, request)
     worst = formats.compare(run, given, wanted, request, _TOLERANCE)
     return {
         "model": type(model).__name__,
