@@ -79,6 +79,21 @@ class Broken(torch.nn.Module):
         raise RuntimeError("the second layer is missing")
 
 
+class Difference(torch.nn.Module):
+    def forward(self, left, right):
+        return left - right
+
+
+class Flat(torch.nn.Module):
+    def forward(self, x):
+        return x.sum(1)
+
+
+class Narrow(torch.nn.Module):
+    def forward(self, x):
+        return x.to(torch.bfloat16)
+
+
 def four():
     return 4
 

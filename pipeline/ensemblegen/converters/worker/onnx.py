@@ -14,9 +14,16 @@ _OPSET = 17
 
 
 def save(
-    module: Any, sample: Sample, inputs: Sequence[str], outputs: Sequence[str], path: str
+    module: Any,
+    sample: Sample,
+    inputs: Sequence[str],
+    outputs: Sequence[dict[str, Any]],
+    path: str,
 ) -> Callable[[Sequence[Any]], Any]:
-    """Write `module` as ONNX; what onnxruntime answers with the file."""
+    """Write `module` as ONNX; what onnxruntime answers with the file.
+
+    `outputs` have a name and a shape, without the batch axis; the names in it are free sizes.
+    """
     torch = authors.library("torch", "writes ONNX")
     authors.library("onnx", "writes ONNX")
     free = {size: name for name, size in sample.sizes.items()}
@@ -24,8 +31,10 @@ def save(
     for name, tensor in zip(inputs, sample.tensors):  # noqa: B905 - one a name
         named = {i: free[size] for i, size in enumerate(tensor.shape) if size in free}
         axes[name] = {**named, **({0: "batch"} if sample.batch is not None else {})}
-    if sample.batch is not None:
-        axes.update({name: {0: "batch"} for name in outputs})
+    first = 0 if sample.batch is None else 1
+    for each in outputs:
+        sizes = {i: dim for i, dim in enumerate(each["shape"], first) if isinstance(dim, str)}
+        axes[each["name"]] = {**sizes, **({0: "batch"} if sample.batch is not None else {})}
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # of shapes that a trace fixes: comparing finds them
         torch.onnx.export(
@@ -33,7 +42,7 @@ def save(
             tuple(sample.tensors),
             path,
             input_names=list(inputs),
-            output_names=list(outputs),
+            output_names=[each["name"] for each in outputs],
             dynamic_axes=axes,
             opset_version=_OPSET,
             dynamo=False,

@@ -46,8 +46,9 @@ def convert(request: dict[str, Any]) -> dict[str, Any]:
     whole = named(model, names, _call(names, outputs, guarded))
     given = _samples(torch, model.config, names, longest)
     wanted = formats.expected(whole, given, label)
+    described = samples.outputs(outputs, given, wanted, label)
     model.to(getattr(torch, _TYPES[request["dtype"]]))
-    run = formats.write(whole, given, outputs, request)
+    run = formats.write(whole, given, described, request)
     worst = formats.compare(run, given, wanted, request, _TOLERANCES[request["dtype"]])
     return {
         "model": type(model).__name__,
@@ -55,7 +56,7 @@ def convert(request: dict[str, Any]) -> dict[str, Any]:
         "dtype": request["dtype"],
         "max_length": longest,
         "inputs": [{"name": name, "dtype": "int64", "shape": [_TOKENS]} for name in names],
-        "outputs": samples.outputs(outputs, given, wanted, label),
+        "outputs": described,
         "samples": len(given),
         "max_difference": worst,
     }
