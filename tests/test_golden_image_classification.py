@@ -17,11 +17,11 @@ from ensemblegen.compile import make_plan
 from ensemblegen.content import Content
 from ensemblegen.emit.files import files
 from ensemblegen.placement import Choice
+from ensemblegen.words import DEVICES
 from tests.artifacts import tensorflow_wire as wire
 
 GOLDEN = Path(__file__).resolve().parent / "golden" / "image_classification"
 GENERATED = (".pbtxt", "step.json", "definition.json")
-DEVICES = ("cpu", "gpu")
 _GRAPH = wire.graph(
     [
         wire.node("input", "Placeholder", types={"dtype": wire.FLOAT}, sizes=[-1, 299, 299, 3]),
