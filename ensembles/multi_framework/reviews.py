@@ -1,4 +1,4 @@
-"""A text classifier of TensorFlow's own operators: words, hashed and counted, then one weight each."""
+"""A text classifier of TensorFlow's own operators: words, hashed and counted, a weight for each."""
 
 from __future__ import annotations
 
@@ -8,9 +8,33 @@ import numpy as np
 import tensorflow as tf
 
 BUCKETS = 4096
-_GOOD = "wonderful superb charming brilliant moving funny great loved enjoyed clever warm".split()
-_BAD = "boring awful dull terrible clumsy worse flat hated disliked silly cold".split()
-_THINGS = "film plot acting music story ending cast dialogue camera".split()
+_GOOD = (
+    "wonderful",
+    "superb",
+    "charming",
+    "brilliant",
+    "moving",
+    "funny",
+    "great",
+    "loved",
+    "enjoyed",
+    "clever",
+    "warm",
+)
+_BAD = (
+    "boring",
+    "awful",
+    "dull",
+    "terrible",
+    "clumsy",
+    "worse",
+    "flat",
+    "hated",
+    "disliked",
+    "silly",
+    "cold",
+)
+_THINGS = ("film", "plot", "acting", "music", "story", "ending", "cast", "dialogue", "camera")
 _FRAMES = (
     "the {thing} is {word}.",
     "a {word} {thing}, and i would see it again.",
