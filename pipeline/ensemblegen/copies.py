@@ -7,9 +7,9 @@ Not what a step hands to one that the server places: only the server knows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from ensemblegen import edges
+from ensemblegen import edges, matrix
 from ensemblegen.compile import Checked
 from ensemblegen.edges import Edge, End
 from ensemblegen.errors import Problem, Span, in_order
@@ -28,6 +28,18 @@ def problems(checked: Checked) -> tuple[Problem, ...]:
         _problem(edge, graphs)
         for edge in traffic.edges
         if edge.between_steps and edge.crosses_device
+    )
+
+
+def of_all(pipelines: Sequence[Checked]) -> tuple[Problem, ...]:
+    """Those of several pipelines; of the variants of a template, once for all of them."""
+    files: dict[str, list[Checked]] = {}
+    for each in pipelines:
+        files.setdefault(each.graph.document.path, []).append(each)
+    return in_order(
+        problem
+        for variants in files.values()
+        for problem in matrix.together([(each.graph.document, problems(each)) for each in variants])
     )
 
 

@@ -14,10 +14,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ensemblegen import file_values, order, spec
+from ensemblegen import file_values, matrix, order, spec
 from ensemblegen import source as files
 from ensemblegen.errors import InputError, Problem, Span
-from ensemblegen.members import KINDS, Kind, Port, Signature, Site
+from ensemblegen.members import KINDS, SPECS, Kind, Port, Signature, Site
 from ensemblegen.places import At
 from ensemblegen.sizes import Sizes
 from ensemblegen.source import Document
@@ -235,17 +235,22 @@ def _pipelines(above: tuple[Path, ...]) -> Callable[[str, Site], Signature | Non
             site.problem("E224", f"a pipeline cannot contain itself: {names}", "ensemble")
             return None
         if real not in known:
-            known[real] = _read(full, above, site.problems)
+            known[real] = _read(full, above, site)
         inner = known[real]
         return _signature(site.name, inner) if inner is not None else None
 
     return read
 
 
-def _read(path: Path, above: tuple[Path, ...], problems: list[Problem]) -> Inner | None:
+def _read(path: Path, above: tuple[Path, ...], site: Site) -> Inner | None:
+    problems = site.problems
     try:
         document = files.load(path)
-        pipeline = spec.parse(document, {word: kind.spec for word, kind in KINDS.items()})
+        if matrix.is_template(document):
+            message = f"{path.name} makes several pipelines, and a step is one"
+            site.problem("E251", message, "ensemble", hint="name a file without `matrix`")
+            return None
+        pipeline = spec.parse(document, SPECS)
     except InputError as error:
         problems += error.problems
         return None

@@ -6,8 +6,8 @@ after   Plan: models, tensors by their final names, devices, instances
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +15,9 @@ from ensemblegen.environments.execution import Where
 from ensemblegen.errors import Problem
 from ensemblegen.graph import Export, Graph, Node, Source
 from ensemblegen.members import Member, MemberTensor, Port
+from ensemblegen.members.deployed import found_of
 from ensemblegen.placement import Devices, Placement
+from ensemblegen.source import Axes
 from ensemblegen.spec import Example, PipelineSpec
 from ensemblegen.targets import Target
 from ensemblegen.types import Tensor
@@ -76,6 +78,15 @@ class Plan:
     fuse: bool | Literal["auto"] = False
     warnings: tuple[Problem, ...] = ()
     """What will surprise, though it works."""
+    variant: Axes = field(default_factory=dict)
+    """The axes of a template with which it was made."""
+    deployed: tuple[Member, ...] = ()
+    """What its steps run that is there already: nothing of it is written."""
+
+    @property
+    def pipelines(self) -> tuple[Plan, ...]:
+        """A pipeline alone is a project of one."""
+        return (self,)
 
     def all(self) -> Iterator[Plan]:
         """This plan, and those inside it, each once."""
@@ -84,6 +95,33 @@ class Plan:
             for each in inner.all():
                 seen.setdefault(each.name, each)
         yield from seen.values()
+
+
+@dataclass(frozen=True)
+class Project:
+    """Several pipelines that become one repository; what they share is the same in all of them."""
+
+    pipelines: tuple[Plan, ...]
+
+    def all(self) -> Iterator[Plan]:
+        """Every pipeline, and those inside them, each once."""
+        seen: dict[str, Plan] = {each.name: each for each in self.pipelines}
+        for pipeline in self.pipelines:
+            for each in pipeline.all():
+                seen.setdefault(each.name, each)
+        yield from seen.values()
+
+
+def seen_from(plan: Plan, folder: str) -> Plan:
+    """`plan`, its files called as seen from where they lie in `folder`."""
+    if folder in ("", "."):
+        return plan
+    return replace(
+        plan,
+        source=f"{folder}/{plan.source}",
+        origin=f"{folder}/{plan.origin}",
+        members=tuple(replace(each, origin=f"{folder}/{each.origin}") for each in plan.members),
+    )
 
 
 def make(
@@ -125,6 +163,8 @@ def make(
         environment_placement=pipeline.environment_placement,
         fuse=pipeline.fuse,
         warnings=warnings,
+        variant=graph.document.axes,
+        deployed=tuple(_deployed(graph, pipeline, nodes)),
     )
 
 
@@ -167,6 +207,7 @@ def _member(graph: Graph, pipeline: PipelineSpec, node: Node) -> Member:
                 port.triton,
                 _resolved(graph, port.tensor),
                 squeezed=port.squeezed,
+                dims=port.dims,
                 config=port.config,
             )
             for port in signature.outputs.values()
@@ -181,6 +222,15 @@ def _member(graph: Graph, pipeline: PipelineSpec, node: Node) -> Member:
         config=step.config,
         serving=step.serving,
     )
+
+
+def _deployed(graph: Graph, pipeline: PipelineSpec, nodes: Iterable[Node]) -> Iterator[Member]:
+    seen = set()
+    for node in nodes:
+        found = found_of(node.signature.artifact) if node.signature else None
+        if found is not None and node.model not in seen:
+            seen.add(node.model)
+            yield found.of(_member(graph, pipeline, node))
 
 
 def _inputs(graph: Graph, node: Node) -> Iterator[MemberTensor]:
@@ -202,6 +252,7 @@ def _inputs(graph: Graph, node: Node) -> Iterator[MemberTensor]:
             optional,
             default,
             port.pad,
+            dims=port.dims,
             config=port.config,
         )
 

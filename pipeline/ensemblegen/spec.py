@@ -36,6 +36,7 @@ from ensemblegen.words import (
     Number,
     Pad,
     Path,
+    PipelineName,
     Size,
     TensorName,
     Word,
@@ -175,11 +176,28 @@ class Example(Node):
     expect: dict[str, Expectation] = Field(default_factory=dict)
 
 
+_Axis = Annotated[str, Field(json_schema_extra={"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"})]
+_Values = Annotated[list[bool | int | float | str], Field(min_length=1)]
+
+
+class AxisFiles(Node):
+    """An axis of what `*` stands for in the paths of the files that there are."""
+
+    files: str = Field(description="A path with one *, relative to this file; ${NAME} is expanded.")
+
+
+Matrix = dict[_Axis, AxisFiles | _Values] | list[dict[_Axis, bool | int | float | str]]
+"""Axes, of which each combination is a variant; or the variants one by one."""
+
+
 class PipelineSpec(Node):
     """The whole file."""
 
     ensemblegen: Literal[1] = Field(description="Version of this file's format.")
-    name: Name
+    name: PipelineName
+    matrix: Matrix | None = Field(
+        None, description="Makes this a template: a pipeline for each combination of its axes."
+    )
     model: ModelName | None = Field(
         None, description="The ensemble's name in the repository, if it is not `name`."
     )
@@ -230,10 +248,14 @@ def parse(document: Document, kinds: Mapping[str, type[StepSpec]]) -> PipelineSp
         message = "a pipeline is a mapping that starts with `ensemblegen: 1`"
         hint = "`ensemblegen schema` prints what may stand here"
         raise InputError([Problem("E112", message, document.span(()), hint)])
+    if data.get("matrix") is not None and not document.axes:
+        message = "this file makes several pipelines, and one is meant here"
+        hint = "name a file without `matrix`, or choose one of its pipelines where that is possible"
+        raise InputError([Problem("E251", message, document.key_span(("matrix",)), hint)])
     problems: list[Problem] = []
     steps = _parse_steps(document, kinds, data.get("steps"), problems)
     try:
-        pipeline = PipelineSpec.model_validate(data)
+        pipeline = PipelineSpec.model_validate(data, context=document.axes)
     except ValidationError as error:
         problems += problems_of(error, document, PipelineSpec, ())
     else:
@@ -282,7 +304,7 @@ def _parse_step(
         return None
     model = kinds[chosen[0]]
     try:
-        return model.model_validate(body)
+        return model.model_validate(body, context=document.axes)
     except ValidationError as error:
         problems += problems_of(error, document, model, at)
         return None

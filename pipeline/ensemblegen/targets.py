@@ -121,6 +121,14 @@ class Target:
         return self._of(CUDA)
 
     @property
+    def onnx_ir(self) -> int | None:
+        """The newest version of the ONNX format that it reads; None where that is not known.
+
+        ONNX Runtime 1.18 to 1.21, which these releases have, refuse what is newer than 10.
+        """
+        return None if self.has("25.05") else 10
+
+    @property
     def xgboost_ubj(self) -> bool:
         return self.has("24.10")
 

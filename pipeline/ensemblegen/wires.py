@@ -78,11 +78,13 @@ class Wires:
 
     def __post_init__(self) -> None:
         plans = {each.name: each for each in self.plan.all()}
-        members = {
+        members: dict[str, tuple[Member, Place]] = {
             member.model: (member, each.devices[member.step])
             for each in reversed(plans.values())
             for member in each.members
         }
+        found = (member for each in plans.values() for member in each.deployed)
+        members |= {member.model: (member, "auto") for member in found}
         batched = self.plan.max_batch_size > 0
         for entry in self.plan.inputs:
             at = ("", entry.name)

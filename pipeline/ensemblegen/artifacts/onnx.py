@@ -1,13 +1,16 @@
-"""What an ONNX file says of its inputs and outputs, read without the onnx package.
+"""What an ONNX file says of its inputs, outputs and weights elsewhere, read without onnx.
 
-The file is a protobuf message (onnx.proto3); only its graph's ends are decoded. Weights are
-stepped over in the mapped file, so its size does not matter.
+The file is a protobuf message (onnx.proto3); of its graph only the ends are decoded, and the names
+of the files that hold weights. Those in it are stepped over in the mapped file, so its size does
+not matter.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from ensemblegen.artifacts import wire
 from ensemblegen.types import DType
@@ -21,6 +24,21 @@ _ELEMENTS = {
 
 _KINDS = {1: "tensor", 4: "sequence", 5: "map", 7: "opaque", 8: "sparse tensor", 9: "optional"}
 """TypeProto's oneof."""
+
+_TENSORS_IN: dict[str, dict[int, str]] = {
+    "model": {7: "graph", 25: "function"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "function": {7: "node"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+    "sparse": {1: "tensor", 2: "tensor"},
+    "tensor": {13: "location"},
+}
+"""By message, the fields on the way to TensorProto.external_data."""
+_LOCATION = b"\n\x08location"
+"""A key of external_data as it is written: field 1, of eight letters."""
+
+T = TypeVar("T")
 
 
 class NotOnnxError(ValueError):
@@ -54,13 +72,27 @@ class Graph:
     """Inputs that have a default."""
     opset: int
     """Of ONNX's own operators; 0 if the file does not say."""
+    ir: int
+    """The version of the format itself; 0 if the file does not say."""
 
 
 def read(path: Path) -> Graph:
     """Read the ends of the graph. Raises NotOnnxError with the reason."""
+    return _read(path, lambda reader: reader.model())
+
+
+def external(path: Path) -> tuple[str, ...]:
+    """The files that hold its weights, by their paths from the model's folder, sorted.
+
+    Raises NotOnnxError with the reason.
+    """
+    return tuple(sorted(_read(path, lambda reader: reader.locations())))
+
+
+def _read(path: Path, look: Callable[[_Reader], T]) -> T:
     try:
         with wire.mapped(path) as data:
-            return _Reader(data).model()
+            return look(_Reader(data))
     except UnicodeDecodeError:
         raise NotOnnxError("is no ONNX model: a name in it is no text") from None
     except wire.DamagedError as error:
@@ -80,17 +112,43 @@ class _Reader(wire.Reader):
         if self.data[4:8] == b"ORTM":
             raise NotOnnxError("is in onnxruntime's own format", certain=False)
         graph: tuple[int, int] | None = None
-        opset = 0
+        opset = ir = 0
         for number, start, end in self.fields(0, len(self.data)):
-            if number == 7 and end >= 0:
+            if number == 1 and end < 0:
+                ir = start
+            elif number == 7 and end >= 0:
                 graph = (start, end)
             elif number == 8 and end >= 0:
                 opset = self._opset(start, end) or opset
         if graph is None:
             raise NotOnnxError("is no ONNX model: it holds no graph")
-        return self._graph(*graph, opset)
+        return self._graph(*graph, opset, ir)
 
-    def _graph(self, start: int, end: int, opset: int) -> Graph:
+    def locations(self) -> set[str]:
+        """Where tensors say that their data lies: every field that may hold a tensor is looked at,
+        those of nodes' attributes and of graphs within them, too.
+        """
+        found: set[str] = set()
+        if self.data.find(_LOCATION) < 0:
+            return found  # most models: a look at every node takes longer
+        waiting = [("model", 0, len(self.data))]
+        while waiting:
+            kind, start, end = waiting.pop()
+            for number, at, to in self.fields(start, end):
+                inner = _TENSORS_IN[kind].get(number) if to >= 0 else None
+                if inner == "location":
+                    found.add(self._location(at, to))
+                elif inner is not None:
+                    waiting.append((inner, at, to))
+        return found - {""}
+
+    def _location(self, start: int, end: int) -> str:
+        """The value of a StringStringEntryProto, if it is what says the file."""
+        if self.first_text(start, end, 1) != "location":
+            return ""
+        return self.first_text(start, end, 2)
+
+    def _graph(self, start: int, end: int, opset: int, ir: int) -> Graph:
         inputs, outputs = [], []
         defaults: set[str] = set()
         for number, at, to in self.fields(start, end):
@@ -110,6 +168,7 @@ class _Reader(wire.Reader):
             tuple(outputs),
             frozenset(each.name for each in inputs if each.name in defaults),
             opset,
+            ir,
         )
 
     def _opset(self, start: int, end: int) -> int:

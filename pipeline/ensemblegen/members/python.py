@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from ensemblegen import catalog, json_text
@@ -35,7 +35,7 @@ from ensemblegen.members.kind import (
 from ensemblegen.spec import EnvironmentWord, StepSpec, TensorSpec
 from ensemblegen.targets import Target
 from ensemblegen.types import DType, Shape, Tensor, compatible
-from ensemblegen.words import DEVICES, Device, Path, Place, expanded
+from ensemblegen.words import DEVICES, Data, Device, Path, Place, axes_of, expanded
 
 if TYPE_CHECKING:
     from ensemblegen.environments.declared import Declared
@@ -43,11 +43,11 @@ if TYPE_CHECKING:
 RUNTIME = FilePath(__file__).resolve().parent.parent / "runtime"
 
 
-def _by_name(value: object) -> object:
+def _by_name(value: object, info: ValidationInfo) -> object:
     """Assets as a list keep their file names."""
     if not (isinstance(value, list) and all(isinstance(each, str) for each in value)):
         return value
-    names = [FilePath(expanded(each)).name for each in value]
+    names = [FilePath(expanded(each, axes_of(info))).name for each in value]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise PydanticCustomError(
@@ -66,7 +66,7 @@ class PythonSpec(StepSpec):
         description="A folder of python_models/, or a path to a folder or .py file; "
         "`:name` picks a class or function."
     )
-    parameters: dict[str, Any] = Field(
+    parameters: dict[str, Data] = Field(
         default_factory=dict, description="What the step finds in context.parameters."
     )
     assets: Annotated[dict[str, Path], BeforeValidator(_by_name)] = Field(
@@ -128,6 +128,9 @@ class Python(Kind):
     def devices(self, step: PythonSpec, signature: Signature) -> tuple[Place, ...]:
         implementations = signature.artifact.implementations
         return tuple(device for device in DEVICES if device in implementations)
+
+    def remedy(self, step: PythonSpec, wanted: Place) -> str:
+        return f"give it code and `arrays` for {wanted}"
 
     def environments(self, signature: Signature) -> Mapping[Device, Declared]:
         artifact: _Artifact = signature.artifact

@@ -40,7 +40,8 @@ _FIELDS: Mapping[At, At] = {
     (_BATCHING, "preferred_batch_size"): (_BATCHING, "preferred_batch_size"),
     (_BATCHING, "preserve_ordering"): (_BATCHING, "preserve_ordering"),
 }
-"""The field of a ModelConfig that each word sets."""
+"""The field of a ModelConfig that each word sets; kinds have words of their own beside."""
+_OF_ENSEMBLE: Mapping[At, At] = {("response_cache",): ("response_cache",)}
 _ONE = "remove one of the two"
 
 
@@ -51,10 +52,11 @@ def serving(graph: Graph) -> Iterator[Problem]:
             continue
         yield from _queue(graph, node)
         yield from _group(graph, node)
-        yield from _twice(graph, ("steps", node.name), node.step.config)
+        words = {**_FIELDS, **node.kind.sets}
+        yield from _twice(graph, ("steps", node.name), node.step.config, words)
         yield from _off(graph, node)
         yield from _warmup(graph, node)
-    yield from _twice(graph, (), graph.config)
+    yield from _twice(graph, (), graph.config, _OF_ENSEMBLE)
     yield from _whole_answers(graph)
 
 
@@ -90,11 +92,12 @@ def _group(graph: Graph, node: Node) -> Iterator[Problem]:
             yield Problem("E517", message, span, f"write device: cpu or device: gpu for {word}")
 
 
-def _twice(graph: Graph, at: At, config: Mapping[str, Any]) -> Iterator[Problem]:
+def _twice(
+    graph: Graph, at: At, config: Mapping[str, Any], words: Mapping[At, At]
+) -> Iterator[Problem]:
     """What a word and `config` both set: one of the two would be lost."""
     if not config:
         return
-    words = _FIELDS if at else {("response_cache",): ("response_cache",)}
     seen: set[At] = set()
     for word, field in words.items():
         way = _way(config, field)
