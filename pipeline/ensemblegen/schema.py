@@ -15,6 +15,7 @@ from ensemblegen.members.onnx import Accelerator, Accelerators
 from ensemblegen.members.recipe import EngineSpec
 from ensemblegen.members.tensorrt import PlanInput
 from ensemblegen.members.threads import Threads
+from ensemblegen.routing import TENSORS, Over
 from ensemblegen.serving import DynamicBatching, Instances, Resource, Warmup
 from ensemblegen.spec import OutputSpec, PerDevice, PipelineSpec, StepInput, StepSpec
 
@@ -33,6 +34,7 @@ _SHORT_FORMS: dict[type, dict[str, Any]] = {
         ]
     },
     Resource: {"type": "integer", "minimum": 1},
+    Over: TENSORS,
     PerDevice: {"type": "string", "minLength": 1},
     ArraysPerDevice: {"enum": list(get_args(Arrays))},
     ForestSource: {"type": "string", "minLength": 1},

@@ -56,7 +56,7 @@ def served(classifier: Path) -> Iterator[tuple[Session, Interface]]:
     repository = classifier.with_name("repository")
     write(files(make_plan(classifier)), repository)
     with Server.start(repository) as server, Session(server.http) as session:
-        yield session, Interface.of(manifest.read(repository).pipeline("image_classification"))
+        yield session, Interface.of(manifest.read(repository).pipeline())
 
 
 def _best(probabilities: Array, labels: list[str]) -> tuple[list[bytes], Array]:

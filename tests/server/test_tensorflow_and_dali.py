@@ -181,7 +181,7 @@ def test_compiled_again_nothing_is_touched(made: Path, tmp_path: Path) -> None:
 def test_the_interface_of_the_ensemble(made: Path, tmp_path: Path) -> None:
     """Outputs of a SavedModel need no word; a value alone has an axis of one."""
     write(files(make_plan(made / "pipeline.yaml")), tmp_path / "repository")
-    interface = Interface.of(manifest.read(tmp_path / "repository").pipeline("both"))
+    interface = Interface.of(manifest.read(tmp_path / "repository").pipeline())
     shapes = {each.name: tuple(each.shape) for each in interface.outputs}
     assert shapes["SCORES"] == (3,)
     assert shapes["LENGTH"] == (1,)

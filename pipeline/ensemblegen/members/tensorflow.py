@@ -347,7 +347,7 @@ def _item(step: TensorflowSpec, found: files.Tensor, site: Site, way: tuple[str,
             site.key_problem("E467", message, *way, hint=hint)
         shape = found.shape[1:]
     if shape == ():
-        return _Item(found.dtype, (1,), shape)
+        return _Item(found.dtype, (1,), shape if batch > 0 else None)
     return _Item(found.dtype, shape)
 
 
