@@ -25,10 +25,11 @@ from ensemblegen.form import Node
 from ensemblegen.members import converted, ends, exported, weights
 from ensemblegen.members.ends import End, Reading
 from ensemblegen.members.kind import Kind, Member, Signature, Site
+from ensemblegen.members.threads import Threads, ThreadsWord
 from ensemblegen.places import At
 from ensemblegen.spec import StepInput, StepSpec, TensorSpec
 from ensemblegen.targets import Target
-from ensemblegen.words import DEVICES, Count, Place, TensorName, from_
+from ensemblegen.words import DEVICES, Place, TensorName, from_
 
 _UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 _TENSORRT = "tensorrt"
@@ -54,11 +55,6 @@ def _everywhere(value: object) -> object:
     if isinstance(value, dict) and value and not value.keys() - set(DEVICES):
         return value
     return dict.fromkeys(DEVICES, value)
-
-
-def _intra(value: object) -> object:
-    number = isinstance(value, int) and not isinstance(value, bool)
-    return {"intra": value} if number else value
 
 
 Bytes = Annotated[
@@ -91,16 +87,6 @@ class Accelerators(Node):
         return {"cpu": self.cpu, "gpu": self.gpu}.get(device)
 
 
-class Threads(Node):
-    """Threads of one instance; ONNX Runtime takes all cores for what is left out."""
-
-    intra: Count | None = Field(default=None, description="Inside an operator.")
-    inter: Count | None = Field(
-        default=None,
-        description="Of operators at once: more than 1 runs branches of the graph together.",
-    )
-
-
 class OnnxSpec(StepSpec):
     """An ONNX model. Its tensors are named as in the file."""
 
@@ -115,7 +101,7 @@ class OnnxSpec(StepSpec):
         default_factory=dict, description="Read from the file if left out."
     )
     accelerator: Annotated[Accelerators, BeforeValidator(_everywhere)] = Accelerators()
-    threads: Annotated[Threads, BeforeValidator(_intra)] = Threads()
+    threads: ThreadsWord = Threads()
     graph_optimization: Level = Field(
         "all", description="What ONNX Runtime may do to the graph when the model loads."
     )
