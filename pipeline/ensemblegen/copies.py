@@ -59,7 +59,9 @@ def _problem(edge: Edge, graphs: dict[str, Graph]) -> Problem:
 
 def _node(end: End, graphs: dict[str, Graph]) -> Node | None:
     step = end.step
-    return graphs[step.pipeline].nodes.get(step.name.rpartition("/")[2]) if step else None
+    # What stands in the ensemble for a step that is called has a name after a dot.
+    name = step.name.rpartition("/")[2].partition(".")[0] if step else ""
+    return graphs[step.pipeline].nodes.get(name) if step else None
 
 
 def _span(end: End, graphs: dict[str, Graph]) -> Span | None:

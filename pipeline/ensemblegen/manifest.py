@@ -47,6 +47,8 @@ class ManifestModel:
     """The key of the environment that it runs in, where one was placed."""
     batch_bytes: int = 0
     """What the inputs and outputs of its largest batch take, but for sizes known only later."""
+    calls: tuple[str, ...] = ()
+    """Models that it calls: no config names them, so who loads models by name must load these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +211,8 @@ def _model_json(model: ManifestModel) -> dict[str, Any]:
         written["execution"] = model.execution
     if model.batch_bytes:
         written["batch_bytes"] = model.batch_bytes
+    if model.calls:
+        written["calls"] = list(model.calls)
     return written
 
 
@@ -294,6 +298,7 @@ def _model(data: Any) -> ManifestModel:
         environment=data.get("environment"),
         execution=data.get("execution"),
         batch_bytes=int(data.get("batch_bytes", 0)),
+        calls=tuple(str(each) for each in data.get("calls", ())),
     )
 
 

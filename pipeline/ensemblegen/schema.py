@@ -14,6 +14,7 @@ from ensemblegen.converters.source import ForestSource, NetworkSource
 from ensemblegen.members.onnx import Accelerator, Accelerators, Threads
 from ensemblegen.members.recipe import EngineSpec
 from ensemblegen.members.tensorrt import PlanInput
+from ensemblegen.routing import TENSORS, Over
 from ensemblegen.serving import DynamicBatching, Instances, Resource, Warmup
 from ensemblegen.spec import OutputSpec, PerDevice, PipelineSpec, StepInput, StepSpec
 
@@ -32,6 +33,7 @@ _SHORT_FORMS: dict[type, dict[str, Any]] = {
         ]
     },
     Resource: {"type": "integer", "minimum": 1},
+    Over: TENSORS,
     PerDevice: {"type": "string", "minLength": 1},
     ArraysPerDevice: {"enum": list(get_args(Arrays))},
     ForestSource: {"type": "string", "minLength": 1},

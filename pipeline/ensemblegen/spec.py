@@ -24,6 +24,7 @@ from ensemblegen import targets
 from ensemblegen.errors import InputError, Problem, did_you_mean
 from ensemblegen.form import Node, problems_of
 from ensemblegen.places import At
+from ensemblegen.routing import Routing
 from ensemblegen.serving import DynamicBatching, Instances, Serving
 from ensemblegen.source import Document
 from ensemblegen.words import (
@@ -108,7 +109,7 @@ EnvironmentWord = Annotated[PerDevice, BeforeValidator(per_device)]
 """A name of conda/, or a path: one for both devices or one for each."""
 
 
-class StepSpec(Serving):
+class StepSpec(Serving, Routing):
     """What every kind of step may say. Each kind adds its own keys in `members/<kind>.py`."""
 
     kind: ClassVar[str]
@@ -156,11 +157,23 @@ class Expectation(Node):
     max: Number | None = None
 
 
+class FileValue(Node):
+    """The content of a file, as the value of an input."""
+
+    file: Path
+
+
+def _example_value(value: object) -> object:
+    return FileValue.model_validate(value) if isinstance(value, dict) else value
+
+
 class Example(Node):
     """One request with what must come back."""
 
     name: str
-    inputs: dict[str, Any]
+    inputs: dict[str, Annotated[Any, BeforeValidator(_example_value)]] = Field(
+        description="Values, or {file: PATH} for the content of a file."
+    )
     expect: dict[str, Expectation] = Field(default_factory=dict)
 
 

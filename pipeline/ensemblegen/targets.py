@@ -27,6 +27,12 @@ them; the rest are in all targets.
 ENSEMBLE_CACHE = "24.06"
 """The first release whose ensembles can have a response cache (core#338)."""
 
+TENSORFLOW_UNTIL = "25.03"
+"""The first release without a TensorFlow backend (server build.py)."""
+
+DALI_1_UNTIL = "26.01"
+"""Every release before this one has some DALI 1 (24.10: 1.42); later ones were not looked at."""
+
 TREELITE = (
     ("24.03", "4.0.0"),
     ("24.05", "4.1.2"),
@@ -75,6 +81,16 @@ class Target:
     def numpy2(self) -> bool:
         """Whether the Python stub reads numpy 2 arrays (pybind11 2.12 came with 24.11)."""
         return self.has("24.11")
+
+    @property
+    def tensorflow(self) -> bool:
+        """Whether the image has the TensorFlow backend."""
+        return not self.has(TENSORFLOW_UNTIL)
+
+    @property
+    def dali_1(self) -> bool:
+        """Whether the image is known to have a DALI of before 2.0."""
+        return not self.has(DALI_1_UNTIL)
 
     @property
     def fil_renamed_parameters(self) -> bool:

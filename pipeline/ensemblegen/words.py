@@ -205,6 +205,25 @@ def _text(value: object, what: str) -> str:
     )  # fmt: skip
 
 
+def when_(value: object) -> object:
+    """A condition: YAML reads a lone `yes` as something else."""
+    return None if value is None else _text(value, "a condition, such as detect.score > 0.5")
+
+
+def else_(value: object) -> object:
+    if isinstance(value, dict):
+        return value
+    return _text(value, "a step, or a mapping of outputs")
+
+
+def map_(value: object) -> object:
+    """`step.output`, several of them, or {over: ..., counts: ...}."""
+    if isinstance(value, dict):
+        over = value.get("over")
+        return {**value, "over": [over]} if isinstance(over, str) else value
+    return {"over": value if isinstance(value, list) else [_text(value, "step.output")]}
+
+
 def instance_counts(value: object) -> object:
     if isinstance(value, dict):
         return value

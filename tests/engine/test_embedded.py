@@ -44,6 +44,8 @@ def test_backend_directory(engine: Engine, tmp_path: Path) -> None:
         "python/triton_python_backend_stub",
         "python/stand_in.py",
         "pytorch/model.py",
+        "dali/model.py",
+        "tensorflow/model.py",
         "fil/model.py",
         "fil/on_device.py",
     }

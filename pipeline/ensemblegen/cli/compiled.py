@@ -63,6 +63,10 @@ def _pipeline_json(plan: Plan, traffic: Traffic) -> dict[str, Any]:
         "variant": dict(plan.variant),
         "device": plan.device,
         "fused": [list(steps) for steps in fused(plan).values()],
+        "bls": [
+            {"model": model, "calls": list(calls), "why": why}
+            for model, (calls, why) in bls(plan).items()
+        ],
         "plans": plans.rows_json(plan),
         "edges": summary_json(traffic),
     }
@@ -77,6 +81,18 @@ def fused(plan: Plan) -> dict[str, tuple[str, ...]]:
         for each in plan.all()
         for member in each.members
         if len(steps := steps_of(member)) > 1
+    }
+
+
+def bls(plan: Plan) -> dict[str, tuple[tuple[str, ...], str]]:
+    """Of each model that calls others, which these are and why."""
+    from ensemblegen.members.bls import calls_of, why
+
+    return {
+        member.model: (tuple(call.model for call in calls), why(member))
+        for each in plan.all()
+        for member in each.members
+        if (calls := calls_of(member))
     }
 
 
@@ -108,7 +124,6 @@ def _counts(changes: Changes) -> str:
 
 
 def _one(done: Done, verb: str) -> Iterator[str]:
-    from ensemblegen.cli import plans
     from ensemblegen.cli.traffic import summary
 
     plan = done.project.pipelines[0]
@@ -118,20 +133,27 @@ def _one(done: Done, verb: str) -> Iterator[str]:
     yield f"{verb} {plan.name} for {plan.device} into {done.target}"
     yield f"  files   {_counts(done.changes)}"
     yield f"  steps   {steps}"
-    for model, joined in fused(plan).items():
-        yield f"  fused   {', '.join(joined)} in {model}"
-    for row in plans.rows(plan, done.target):
-        yield f"  plan    {row}"
+    yield from _rows(plan, done.target)
     first, *rows = summary(done.traffic[0])
     yield f"  edges   {first}"
     for row in rows:
         yield f"  {row}"
 
 
-def _several(done: Done, verb: str) -> Iterator[str]:
-    """A line for each file, with the pipelines that it makes."""
+def _rows(plan: Plan, target: Path) -> Iterator[str]:
+    """What became of its steps, where that is not a model each."""
     from ensemblegen.cli import plans
 
+    for model, joined in fused(plan).items():
+        yield f"  fused   {', '.join(joined)} in {model}"
+    for model, (calls, why) in bls(plan).items():
+        yield f"  bls     {model} calls {', '.join(calls)}: {why}"
+    for row in plans.rows(plan, target):
+        yield f"  plan    {row}"
+
+
+def _several(done: Done, verb: str) -> Iterator[str]:
+    """A line for each file, with the pipelines that it makes."""
     pipelines = done.project.pipelines
     devices = list(dict.fromkeys(plan.device for plan in pipelines))
     where = devices[0] if len(devices) == 1 else "several devices"
@@ -148,9 +170,8 @@ def _several(done: Done, verb: str) -> Iterator[str]:
     edges = [edge for each in done.traffic for edge in each.edges]
     crossing = sum(edge.crosses_device is True for edge in edges)
     yield f"  edges   {len(edges)}, {crossing or 'none'} between host and GPU"
-    for plan in pipelines:
-        for row in plans.rows(plan, done.target):
-            yield f"  plan    {plan.name}: {row}"
+    for plan in pipelines[:_SHOWN]:
+        yield from _rows(plan, done.target)
     for source in dict.fromkeys(plan.source for plan in pipelines):
         made = [plan for plan in pipelines if plan.source == source]
         names = ", ".join(plan.name for plan in made[:_SHOWN])

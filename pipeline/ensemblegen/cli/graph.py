@@ -143,7 +143,8 @@ def _title(end: End, name: str) -> str:
     if end.step is None:
         return name
     member = end.step.member
-    return visible(f"{name}  {member.backend or member.kind.word}, {end.step.place}")
+    calls = f", calls {', '.join(end.step.calls)}" if end.step.calls else ""
+    return visible(f"{name}  {member.backend or member.kind.word}, {end.step.place}{calls}")
 
 
 def _row(cells: tuple[str, ...], widths: list[int]) -> str:

@@ -65,7 +65,12 @@ def infer(
     ] = None,
     input: Annotated[
         list[str] | None,
-        typer.Option("--input", "-i", help="name=value, or name=@file; once an input."),
+        typer.Option(
+            "--input",
+            "-i",
+            help="name=value, or name=@file; once an input. A uint8 input of one axis gets "
+            "the bytes of a file as they are, unless it is called .json.",
+        ),
     ] = None,
     file: Annotated[
         str | None,

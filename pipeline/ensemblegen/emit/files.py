@@ -26,6 +26,7 @@ from ensemblegen.manifest import (
 )
 from ensemblegen.members import Member
 from ensemblegen.members.backend import files_of, kept, name_of
+from ensemblegen.members.bls import calls_of
 from ensemblegen.pbtxt import printer
 from ensemblegen.plan import Interface, Plan, Project
 from ensemblegen.words import Place
@@ -242,4 +243,5 @@ def _model(plan: Plan, member: Member, batch_bytes: int) -> ManifestModel:
         environment=declared.name if (declared := _declared(member, device)) else None,
         execution=member.executions[device].entry.key if device in member.executions else None,
         batch_bytes=batch_bytes,
+        calls=tuple(dict.fromkeys(each.model for each in calls_of(member))),
     )

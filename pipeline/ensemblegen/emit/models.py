@@ -8,6 +8,7 @@ from dataclasses import replace
 from ensemblegen.emit import config
 from ensemblegen.errors import Span
 from ensemblegen.members import Member
+from ensemblegen.members.bls import author
 from ensemblegen.pbtxt.config import Config
 from ensemblegen.places import At
 from ensemblegen.plan import Plan
@@ -108,7 +109,7 @@ class _Ways(Mapping[At, Span]):
 
 
 def _of_member(member: Member) -> Callable[[At], Iterator[At]]:
-    step: At = ("steps", member.step)
+    step: At = ("steps", author(member))
     tensors = {"input": member.inputs, "output": member.outputs}
 
     def ways(at: At) -> Iterator[At]:

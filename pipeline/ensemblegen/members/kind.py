@@ -199,6 +199,8 @@ class Kind(ABC):
 
     unbatched: ClassVar[bool] = True
     """Whether the backend works with max_batch_size 0."""
+    whole_answers: ClassVar[bool] = False
+    """Whether a request must ask for every output, so that all of them must be used."""
     verbatim: ClassVar[bool] = False
     """Whether its tensors are the author's word, to be judged as the server judges a config."""
     makes_model: ClassVar[bool] = True

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from ensemblegen.environments.declared import Declared
 
 RUNTIME = FilePath(__file__).resolve().parent.parent / "runtime"
+BLS_MODULES = "bls_"
+"""How those of its files begin that only models need which call others."""
 
 
 def _by_name(value: object, info: ValidationInfo) -> object:
@@ -211,7 +213,7 @@ def runtime() -> tuple[tuple[str, bytes], ...]:
     package = io.BytesIO()
     with zipfile.ZipFile(package, "w") as archive:  # stored: an interpreter may lack zlib
         for path in sorted(RUNTIME.glob("*.py")):
-            if path.name != "entry.py":
+            if path.name != "entry.py" and not path.name.startswith(BLS_MODULES):
                 # An entry that is named, not taken from the file, has the same bytes everywhere.
                 entry = zipfile.ZipInfo(f"ensemblegen_runtime/{path.name}")
                 archive.writestr(entry, path.read_bytes())

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from ensemblegen import routes
 from ensemblegen.errors import Problem, Span, did_you_mean
 from ensemblegen.graph import Graph, Inner, Node
 from ensemblegen.members.backend import BackendSpec
@@ -81,19 +82,26 @@ def _models(graph: Graph) -> Iterator[tuple[str, str, Span, object]]:
     file = Path(graph.document.path).resolve()
     yield graph.model, f"pipeline '{graph.name}'", graph.document.key_span(("name",)), file
     for node in graph.nodes.values():
-        inner = node.signature.artifact if node.signature else None
-        if isinstance(inner, Inner):
-            for name, owner, _, identity in _models(inner.graph):
-                yield name, f"{owner} of {inner.path}", node.span, identity
-        elif (found := found_of(inner)) is not None:
-            yield node.model, f"step '{node.name}'", node.span, found.place
-        elif node.kind.makes_model:
-            identity = _made_of(graph, node) or (file, node.name)
-            yield node.model, f"step '{node.name}'", node.span, identity
+        yield from _of_step(graph, node, file)
     for at, path in graph.folders:
         if at[0] == "models":
             name = Path(os.path.abspath(path)).name  # noqa: PTH100 - a link has a name of its own
             yield name, f"folder {path}", graph.document.span(at), (path.resolve(),)
+
+
+def _of_step(graph: Graph, node: Node, file: Path) -> Iterator[tuple[str, str, Span, object]]:
+    inner = node.signature.artifact if node.signature else None
+    if isinstance(inner, Inner):
+        for name, owner, _, identity in _models(inner.graph):
+            yield name, f"{owner} of {inner.path}", node.span, identity
+    elif (found := found_of(inner)) is not None:
+        yield node.model, f"step '{node.name}'", node.span, found.place
+    elif node.kind.makes_model:
+        identity = _made_of(graph, node) or (file, node.name)
+        yield node.model, f"step '{node.name}'", node.span, identity
+    if node.route is not None:
+        owner = f"the model that calls others for step '{node.name}'"
+        yield routes.caller_model(graph.name, node), owner, node.span, (file, node.name, "bls")
 
 
 def _same(one: object, other: object) -> bool:

@@ -14,6 +14,7 @@ from ensemblegen.check.pipeline.fields import snake
 from ensemblegen.errors import Problem
 from ensemblegen.graph import Graph, Node
 from ensemblegen.places import At
+from ensemblegen.routes import item
 from ensemblegen.serving import QueuePolicy, Serving
 from ensemblegen.targets import ENSEMBLE_CACHE
 from ensemblegen.types import Tensor
@@ -156,9 +157,12 @@ def _feeds(graph: Graph, node: Node) -> dict[str, warmup.Feed]:
     """The inputs that the model will have, as the plan completes them."""
     sources = {link.name: link.source for link in node.links}
     found: dict[str, warmup.Feed] = {}
-    for name, port in (node.signature.inputs if node.signature else {}).items():
+    signature = node.takes_and_gives
+    for name, port in (signature.inputs if signature else {}).items():
         source = sources.get(name)
         given = graph.tensor(source) if source else None
+        if source in node.over:  # an item of it
+            given, source = item(given) if given else None, None
         tensor = port.tensor if node.kind.verbatim else port.tensor or given
         entry = graph.entries.get(source.tensor) if source and source.step is None else None
         optional = entry.optional if entry and not node.kind.verbatim else not port.required
