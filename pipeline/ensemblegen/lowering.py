@@ -10,7 +10,7 @@ from ensemblegen import routes
 from ensemblegen.graph import Graph, Inner, Node, Source
 from ensemblegen.members import Member, MemberTensor
 from ensemblegen.members.bls import BLS, Call, Calls
-from ensemblegen.members.deployed import found_of
+from ensemblegen.members.existing import found_of
 from ensemblegen.placement import Devices, Placement
 from ensemblegen.routes import Route
 from ensemblegen.routing import Bls

@@ -84,6 +84,13 @@ class Difference(torch.nn.Module):
         return left - right
 
 
+class Square(torch.nn.Module):
+    """Sizes that are fixed, and equal the first sample's free one and its batch."""
+
+    def forward(self, x):
+        return x.mean(1)
+
+
 class Flat(torch.nn.Module):
     def forward(self, x):
         return x.sum(1)

@@ -349,6 +349,15 @@ def test_onnx_of_transformers(family: str, tmp_path: Path) -> None:
         assert np.abs(session.run(None, feed)[0] - expected).max() <= 1e-5
 
 
+def test_onnx_frees_named_sizes_only(tmp_path: Path) -> None:
+    runtime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnx")
+    module("Square", {"x": ("fp32", ["n", 6, 2])}, format="onnx", result="model.onnx")
+    session = runtime.InferenceSession("model.onnx", providers=["CPUExecutionProvider"])
+    assert session.get_inputs()[0].shape == ["batch", "n", 6, 2]
+    assert session.get_outputs()[0].shape == ["batch", 6, 2]
+
+
 def test_onnx_of_a_module(tmp_path: Path) -> None:
     runtime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnx")

@@ -33,8 +33,7 @@ def write(
     label = request["label"]
     with authors.running(f"exporting {label}"):
         if request["format"] == "onnx":
-            inputs = [each["name"] for each in request["inputs"]]
-            return onnx.save(module, samples[0], inputs, outputs, request["result"])
+            return onnx.save(module, samples[0], request["inputs"], outputs, request["result"])
         script = request.get("method") == "script"
         return torchscript.save(module, samples[0], request["result"], script=script)
 

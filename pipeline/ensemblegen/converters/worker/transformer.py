@@ -48,14 +48,15 @@ def convert(request: dict[str, Any]) -> dict[str, Any]:
     wanted = formats.expected(whole, given, label)
     described = samples.outputs(outputs, given, wanted, label)
     model.to(getattr(torch, _TYPES[request["dtype"]]))
-    run = formats.write(whole, given, described, request)
+    inputs = [{"name": name, "dtype": "int64", "shape": [_TOKENS]} for name in names]
+    run = formats.write(whole, given, described, {**request, "inputs": inputs})
     worst = formats.compare(run, given, wanted, request, _TOLERANCES[request["dtype"]])
     return {
         "model": type(model).__name__,
         "commit": getattr(model.config, "_commit_hash", None),
         "dtype": request["dtype"],
         "max_length": longest,
-        "inputs": [{"name": name, "dtype": "int64", "shape": [_TOKENS]} for name in names],
+        "inputs": inputs,
         "outputs": described,
         "samples": len(given),
         "max_difference": worst,
