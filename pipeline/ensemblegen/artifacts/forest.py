@@ -40,11 +40,7 @@ class Forest:
     """Classes that a classifier tells apart (2 for binary); 1 for regression."""
     targets: int = 1
     columns: int = 1
-<<<<<<< HEAD
     """Values that the trees give a row; boosting gives the second of two classes only."""
-=======
-    """Values that the trees give a row; boosting has 1 for two classes, too."""
->>>>>>> d74286b609b1b1e225a70d0d6c1434d17e1352b7
     treelite: str | None = None
     """The Treelite version that wrote a checkpoint."""
 
