@@ -145,8 +145,8 @@ class Onnx(Kind):
             )
             return None
         _check_options(step, site)
-        data = dict(weights.beside(path, named, onnxruntime.FILE, site, "onnx"))
         reading = Reading(site, step, "onnx", step.onnx.place)
+        data = dict(weights.beside(reading, path, named, onnxruntime.FILE, "onnx"))
         _check_version(reading, graph)
         if not _check_ends(reading, graph):
             return None

@@ -153,8 +153,8 @@ def read(step: StepSpec, engine: EngineSpec, path: Path, site: Site) -> Read | N
     except onnx.NotOnnxError as error:
         site.problem("E402", f"{name} {error}", _KEY, "onnx", hint="export the model again")
         return None
-    beside = tuple(weights.beside(path, named, path.name, site, _KEY, "onnx"))
     reading = Reading(site, step, _KEY, name)
+    beside = tuple(weights.beside(reading, path, named, path.name, _KEY, "onnx"))
     if not _carries_batches(reading, graph):
         return None
     inputs = ends.inputs(reading, _ends(graph.inputs))
