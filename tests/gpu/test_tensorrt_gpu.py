@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ensemblegen.engine import locate, machine
-from ensemblegen.trt import build_plan
+from ensemblegen.runtime.tensorrt import build_plan
 from tests.commands import run
 
 pytestmark = [

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from ensemblegen.backends import tensorrt
-from ensemblegen.trt import build_plan, plans
+from ensemblegen.runtime.tensorrt import build_plan
+from ensemblegen.trt import plans
 from tests.artifacts import onnx_wire as wire
 from tests.commands import run
 

@@ -21,9 +21,9 @@ from ensemblegen.members import recipe as reading
 from ensemblegen.members.kind import Kind, Member, Port, Signature, Site
 from ensemblegen.members.recipe import Built, Engine, Recipe
 from ensemblegen.places import At
+from ensemblegen.runtime.tensorrt import build_plan
 from ensemblegen.spec import StepInput, StepSpec, TensorSpec
 from ensemblegen.targets import Target
-from ensemblegen.trt import build_plan
 from ensemblegen.types import Tensor, compatible
 from ensemblegen.words import Dim, Element, Flag, Place, Size, TensorName, from_
 

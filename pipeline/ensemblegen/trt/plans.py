@@ -32,7 +32,7 @@ from ensemblegen.members import Member
 from ensemblegen.members.recipe import Built, Recipe
 from ensemblegen.members.tensorrt import recipe_of, recipes, with_plan
 from ensemblegen.plan import Plan
-from ensemblegen.trt import build_plan
+from ensemblegen.runtime.tensorrt import build_plan
 
 How = Literal["build", "look", "defer"]
 """build: make what is not kept; look: only what is kept counts; defer: leave it to the target."""
