@@ -35,12 +35,24 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("command", [each.__name__.rstrip("_") for each in COMMANDS])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help_with_an_example(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(command, "--help") == 0
     assert f"Example: ensemblegen {command}" in " ".join(capsys.readouterr().out.split())
+
+
+def test_only_the_command_that_is_called_is_loaded() -> None:
+    code = (
+        "import sys\n"
+        "from ensemblegen.cli.app import application\n"
+        "application(['compile', 'x.yaml'])\n"
+        "print([each for each in ('compile', 'bench', 'env', 'doctor')"
+        " if f'ensemblegen.cli.{each}' in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "['compile']\n"
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

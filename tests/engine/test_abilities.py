@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from ensemblegen.cli.app import app
+from ensemblegen.cli.app import application
 from ensemblegen.engine import abilities, diagnosis, machine
 from ensemblegen.engine.abilities import Ability, Way
 from ensemblegen.engine.locate import Choice, Engine
@@ -99,11 +99,11 @@ def test_a_row_for_every_kind(embedded: Engine, monkeypatch: pytest.MonkeyPatch)
 def test_what_the_command_prints(embedded: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = tuple(abilities.of_kinds(KINDS, embedded))
     monkeypatch.setattr(diagnosis, "kinds", lambda _: rows)
-    shown = CliRunner().invoke(app, ["doctor", "--format", "json"]).output
+    shown = CliRunner().invoke(application(), ["doctor", "--format", "json"]).output
     kinds = {row["kind"]: row for row in json.loads(shown)["kinds"]}
     assert set(kinds) == set(KINDS)
     assert kinds["tensorrt"]["way"] == "not here"
     assert "--engine docker" in kinds["tensorrt"]["remedy"]
-    human = CliRunner().invoke(app, ["doctor"]).output
+    human = CliRunner().invoke(application(), ["doctor"]).output
     for row in rows:
         assert f"  {row.kind} " in human

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from ensemblegen.cli.app import app
+from ensemblegen.cli.app import application
 from ensemblegen.engine import diagnosis, regions
 from ensemblegen.engine.diagnosis import Facts, Finding, SharedMemory, State, findings
 from ensemblegen.engine.locate import Choice, Engine
@@ -114,10 +114,10 @@ def test_taken_ports_are_no_ailment() -> None:
 def test_the_command(monkeypatch: pytest.MonkeyPatch, numpy: str, code: int) -> None:
     facts = dataclasses.replace(HEALTHY, numpy=numpy)
     monkeypatch.setattr(diagnosis, "gather", lambda: facts)
-    human = CliRunner().invoke(app, ["doctor"])
+    human = CliRunner().invoke(application(), ["doctor"])
     assert human.exit_code == code
     assert ("pip install 'numpy<2'" in human.output) == (code == 3)
-    machine = CliRunner().invoke(app, ["doctor", "--format", "json"])
+    machine = CliRunner().invoke(application(), ["doctor", "--format", "json"])
     assert machine.exit_code == code
     shown = json.loads(machine.output)
     assert shown["ok"] == (code == 0)

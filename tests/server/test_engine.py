@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from ensemblegen.cli.app import app
+from ensemblegen.cli.app import application
 from ensemblegen.client.interface import Protocol
 from ensemblegen.client.rows import from_values
 from ensemblegen.client.session import Load, Session
@@ -293,7 +293,7 @@ def test_a_server_that_dies_is_told(small: Path) -> None:
 
 
 def _run(*words: str) -> tuple[int, str]:
-    result = CliRunner().invoke(app, ["infer", *words])
+    result = CliRunner().invoke(application(), ["infer", *words])
     return result.exit_code, result.output
 
 
@@ -373,7 +373,7 @@ def test_infer_refuses_a_place_before_it_serves(small: Path, tmp_path: Path) -> 
     loop = tmp_path / "loop"
     loop.symlink_to(loop)
     for place in (tmp_path, tmp_path / "file" / "out.jsonl", loop):
-        result = CliRunner().invoke(app, ["infer", str(small), *_ONE, "-o", str(place)])
+        result = CliRunner().invoke(application(), ["infer", str(small), *_ONE, "-o", str(place)])
         assert isinstance(result.exception, InputError)
         (problem,) = result.exception.problems
         assert problem.code == "E705"

@@ -5,64 +5,75 @@ from __future__ import annotations
 import codecs
 import contextlib
 import io
+import keyword
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from typing import Any, NoReturn
 
 import typer
 
 from ensemblegen import __version__
-from ensemblegen.cli import (
-    bench,
-    check,
-    compile,
-    doctor,
-    env,
-    explain,
-    graph,
-    import_,
-    infer,
-    init,
-    schema,
-    serve,
-    test,
-)
 from ensemblegen.cli.render import Format, print_error, print_progress
 from ensemblegen.converters import progress
 from ensemblegen.errors import EnsemblegenError
 
-COMMANDS: tuple[Callable[..., Any], ...] = (
-    init.init,
-    import_.import_,
-    check.check,
-    explain.explain,
-    graph.graph,
-    compile.compile,
-    serve.serve,
-    infer.infer,
-    test.test,
-    bench.bench,
-    doctor.doctor,
-    schema.schema,
+COMMANDS = (
+    "init",
+    "import",
+    "check",
+    "explain",
+    "graph",
+    "compile",
+    "serve",
+    "infer",
+    "test",
+    "bench",
+    "doctor",
+    "schema",
 )
 """In the order of the help text: the order in which a pipeline's author meets them."""
+GROUPS = ("env",)
+"""Commands that have commands of their own."""
 
 _INTERRUPTED = 130
 _ESCAPED = "ensemblegen.escaped"
 
-app = typer.Typer(
-    name="ensemblegen",
-    help="Author ensemble pipelines for NVIDIA Triton: pipeline.yaml in, a repository out.",
-    no_args_is_help=True,
-    add_completion=False,
-    # Plain help starts in a third of the time; results and errors are drawn with rich all the same.
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
-for _command in COMMANDS:
-    app.command(_command.__name__.rstrip("_"), no_args_is_help=False)(_command)
-app.add_typer(env.app, name="env")
+
+def application(words: list[str] | None = None) -> typer.Typer:
+    """The program; of its commands, only the one that `words` begin with is loaded, if they do."""
+    app = typer.Typer(
+        name="ensemblegen",
+        help="Author ensemble pipelines for NVIDIA Triton: pipeline.yaml in, a repository out.",
+        no_args_is_help=True,
+        add_completion=False,
+        # Plain help starts in a third of the time; what is drawn is drawn with rich all the same.
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(_root)
+    called = words[0] if words else None
+    known = called in COMMANDS or called in GROUPS
+    for name in COMMANDS:
+        if not known or name == called:
+            app.command(name, no_args_is_help=False)(command(name))
+    for name in GROUPS:
+        if not known or name == called:
+            app.add_typer(_module(name).app, name=name)
+    return app
+
+
+def command(name: str) -> Callable[..., Any]:
+    """What runs as `name`: the function of that name in the module of that name."""
+    module = _module(name)
+    function: Callable[..., Any] = getattr(module, module.__name__.rpartition(".")[2])
+    return function
+
+
+def _module(name: str) -> Any:
+    # A module cannot be called as a keyword is.
+    return import_module(f"ensemblegen.cli.{name}{'_' * keyword.iskeyword(name)}")
 
 
 def _version(wanted: bool) -> None:
@@ -71,7 +82,6 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _root(
     version: bool = typer.Option(  # noqa: ARG001 - its callback acts
         False, "--version", callback=_version, is_eager=True, help="Print the version and leave."
@@ -102,7 +112,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     progress.listener.set(print_progress)
     try:
         with _ended_by_signals():
-            app(args=words, standalone_mode=True)
+            application(words)(args=words, standalone_mode=True)
     except KeyboardInterrupt:
         sys.exit(_INTERRUPTED)
     except EnsemblegenError as error:
