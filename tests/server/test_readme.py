@@ -43,9 +43,18 @@ def run(*words: str) -> None:
 def test_the_commands_of_the_table_exist(readme: str, capsys: pytest.CaptureFixture[str]) -> None:
     from ensemblegen.cli.app import COMMANDS, GROUPS
 
-    listed = re.findall(r"^\| `(\w+)", readme, re.MULTILINE)
+    table = readme.partition("\n## Commands\n")[2]
+    listed = re.findall(r"^\| `(\w+)", table, re.MULTILINE)
     assert set(GROUPS) <= set(listed)
     assert [word for word in listed if word not in GROUPS] == list(COMMANDS)
+
+
+def test_the_kinds_of_the_table_are_all_there_are(readme: str) -> None:
+    from ensemblegen.members import KINDS
+
+    table = readme.partition("| word | what it takes |")[2].partition("\n\n")[0]
+    listed = [word for row in table.splitlines() for word in re.findall(r"`(\w+)`", row[:30])]
+    assert sorted(listed) == sorted(KINDS)
 
 
 def test_the_links_lead_somewhere(readme: str, root: Path) -> None:
