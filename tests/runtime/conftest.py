@@ -16,7 +16,7 @@ from typing import Any
 import numpy
 import pytest
 
-from ensemblegen.members.python import runtime
+from ensemblegen.members import shipped
 
 HERE = Path(__file__).parent
 FOLDER = "steps_folder"
@@ -113,7 +113,7 @@ def make_model(
     def make(code: Any, inputs: Any, outputs: Any, **more: Any) -> Model:
         shutil.rmtree(tmp_path / "model", ignore_errors=True)
         (version / "assets").mkdir(parents=True)
-        for inner, content in runtime():
+        for inner, content in shipped.steps():
             (version.parent / inner).write_bytes(content)
         for name, text in ({"step.py": code} if isinstance(code, str) else code).items():
             path = version / FOLDER / name

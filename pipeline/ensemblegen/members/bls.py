@@ -6,24 +6,17 @@ the models that those need, all at once, and puts together what comes back.
 
 from __future__ import annotations
 
-import io
-import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
 from typing import Any, Literal
 
 from ensemblegen import json_text
 from ensemblegen.backends.python import FORCE_CPU
 from ensemblegen.content import Content
+from ensemblegen.members import shipped
 from ensemblegen.members.kind import Kind, Member, MemberTensor, Memory, Signature, Site
-from ensemblegen.members.python import BLS_MODULES, RUNTIME
 from ensemblegen.targets import Target
 from ensemblegen.words import Place
-
-_SHARED = ("__init__", "arrays", "context", "environment", "failure", "handed", "memory")
-"""What it needs of the runtime of Python steps."""
-_ENTRY = f"{BLS_MODULES}entry.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +83,7 @@ class Bls(Kind):
         return replace(member, artifact=replace(does, calls=calls))
 
     def files(self, member: Member) -> Iterator[tuple[str, Content]]:
-        yield from runtime()
+        yield from shipped.bls()
         yield "1/step.json", _step_json(member)
 
 
@@ -120,22 +113,6 @@ def author(member: Member) -> str:
 def _calls(member: Member) -> Calls:
     artifact: Calls = member.artifact
     return artifact
-
-
-@cache
-def runtime() -> tuple[tuple[str, bytes], ...]:
-    """Its code, likewise one archive; what other Python steps carry has nothing of it."""
-    package = io.BytesIO()
-    with zipfile.ZipFile(package, "w") as archive:
-        shared = [RUNTIME / f"{name}.py" for name in _SHARED]
-        for path in (*shared, *sorted(RUNTIME.glob(f"{BLS_MODULES}*.py"))):
-            if path.name != _ENTRY:
-                entry = zipfile.ZipInfo(f"ensemblegen_runtime/{path.name}")
-                archive.writestr(entry, path.read_bytes())
-    return (
-        ("1/model.py", (RUNTIME / _ENTRY).read_bytes()),
-        ("1/ensemblegen_runtime.zip", package.getvalue()),
-    )
 
 
 def _step_json(member: Member) -> bytes:

@@ -9,8 +9,9 @@ from typing import Any
 from ensemblegen import json_text
 from ensemblegen.backends.python import ENVIRONMENT, FORCE_CPU
 from ensemblegen.content import Content
+from ensemblegen.members import shipped
 from ensemblegen.members.kind import Kind, Member, Memory, Signature, Site
-from ensemblegen.members.python import needs_gpu_inputs, runtime, sources, step_data
+from ensemblegen.members.python import needs_gpu_inputs, sources, step_data
 from ensemblegen.targets import Target
 from ensemblegen.words import Place
 
@@ -54,7 +55,7 @@ class Fused(Kind):
         return replace(member, pipeline=pipeline, artifact=links)
 
     def files(self, member: Member) -> Iterator[tuple[str, Content]]:
-        yield from runtime()
+        yield from shipped.steps()
         yield "1/step.json", _step_json(member)
         written: set[str] = set()
         for link in _links(member):

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -20,7 +17,7 @@ from ensemblegen.backends.python import ENVIRONMENT, FORCE_CPU
 from ensemblegen.content import Content, Linked
 from ensemblegen.environments.secrets import masked
 from ensemblegen.errors import Problem, did_you_mean, nearest
-from ensemblegen.members import implementation
+from ensemblegen.members import implementation, shipped
 from ensemblegen.members.implementation import Implementation
 from ensemblegen.members.kind import (
     Kind,
@@ -39,10 +36,6 @@ from ensemblegen.words import DEVICES, Data, Device, Path, Place, axes_of, expan
 
 if TYPE_CHECKING:
     from ensemblegen.environments.declared import Declared
-
-RUNTIME = FilePath(__file__).resolve().parent.parent / "runtime"
-BLS_MODULES = "bls_"
-"""How those of its files begin that only models need which call others."""
 
 
 def _by_name(value: object, info: ValidationInfo) -> object:
@@ -160,7 +153,7 @@ class Python(Kind):
         return Memory("gpu")
 
     def files(self, member: Member) -> Iterator[tuple[str, Content]]:
-        yield from runtime()
+        yield from shipped.steps()
         yield "1/step.json", _step_json(member)
         yield from sources(member, "1/assets")
         for execution in member.executions.values():
@@ -203,24 +196,6 @@ def sources(member: Member, assets: str) -> Iterator[tuple[str, Content]]:
             yield f"1/{source.package}/{inner}", _read(path)
     for name, path in artifact.assets.items():
         yield f"{assets}/{name}", Linked(path)
-
-
-@cache
-def runtime() -> tuple[tuple[str, bytes], ...]:
-    """The code of ours that every model carries. One archive instead of a package's files: in a
-    repository of a thousand steps, making files is most of what compiling does.
-    """
-    package = io.BytesIO()
-    with zipfile.ZipFile(package, "w") as archive:  # stored: an interpreter may lack zlib
-        for path in sorted(RUNTIME.glob("*.py")):
-            if path.name != "entry.py" and not path.name.startswith(BLS_MODULES):
-                # An entry that is named, not taken from the file, has the same bytes everywhere.
-                entry = zipfile.ZipInfo(f"ensemblegen_runtime/{path.name}")
-                archive.writestr(entry, path.read_bytes())
-    return (
-        ("1/model.py", (RUNTIME / "entry.py").read_bytes()),
-        ("1/ensemblegen_runtime.zip", package.getvalue()),
-    )
 
 
 def _read(path: FilePath) -> bytes:
