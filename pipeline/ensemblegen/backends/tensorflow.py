@@ -18,6 +18,3 @@ DEFAULT_SIGNATURE, DEFAULT_TAG = "serving_default", "serve"
 INTRA_THREADS, INTER_THREADS = "TF_NUM_INTRA_THREADS", "TF_NUM_INTER_THREADS"
 GPU_IO = "gpu_io"
 """The accelerator that keeps tensors on the GPU between the server and the model."""
-
-HOST_TYPES = frozenset({DType.INT32, DType.UINT32, DType.UINT64, DType.STRING})
-"""What it has in host memory even so (IsGPUFeedAndFetchSupported)."""

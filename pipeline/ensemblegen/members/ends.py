@@ -7,9 +7,10 @@ the names that the author uses.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from ensemblegen.artifacts import onnx
 from ensemblegen.errors import did_you_mean
 from ensemblegen.members.kind import Port, Site
 from ensemblegen.spec import StepSpec, TensorSpec
@@ -142,9 +143,24 @@ def _symbol(reading: Reading, name: str) -> str:
     return f"{reading.site.name}/{re.sub('[^A-Za-z0-9_-]', '_', name)}"
 
 
-def fixed(ends: Sequence[End]) -> End | None:
-    """The first that has a number, or nothing, where its batch axis should be."""
-    return next((end for end in ends if end.shape is not None and not _is_open(end.shape)), None)
+def take_batches(reading: Reading, ends: Sequence[End]) -> bool:
+    """Whether every tensor has an open first size, where batches are wanted; reports the first
+    that has none.
+    """
+    for end in ends if reading.max_batch_size else ():
+        if end.shape is not None and not _is_open(end.shape):
+            sizes = f"[{', '.join(map(str, end.shape))}]"
+            why = "its first size is fixed" if end.shape else "it has no axis"
+            message = f"'{end.name}' of {reading.file} is {sizes}: {why}"
+            hint = "export it with a dynamic batch axis, or set max_batch_size to 0"
+            reading.problem("E467", f"{message}, so the model takes no batches", hint)
+            return False
+    return True
+
+
+def of_onnx(tensors: Iterable[onnx.Tensor]) -> tuple[End, ...]:
+    """The ends of an ONNX graph."""
+    return tuple(End(each.name, each.dtype, each.shape) for each in tensors)
 
 
 def _is_open(shape: tuple[int | str, ...]) -> bool:

@@ -8,7 +8,7 @@ sizes of inputs that the file leaves open may be numbers there, those of outputs
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -23,7 +23,7 @@ from ensemblegen.content import Content, Linked
 from ensemblegen.converters.source import NetworkWord
 from ensemblegen.form import Node
 from ensemblegen.members import converted, ends, exported, weights
-from ensemblegen.members.ends import End, Reading
+from ensemblegen.members.ends import Reading
 from ensemblegen.members.kind import Kind, Member, Signature, Site
 from ensemblegen.members.threads import Threads, ThreadsWord
 from ensemblegen.places import At
@@ -150,7 +150,7 @@ class Onnx(Kind):
         _check_version(reading, graph)
         if not _check_ends(reading, graph):
             return None
-        given, taken = _ends(graph.outputs), _ends(graph.inputs)
+        given, taken = ends.of_onnx(graph.outputs), ends.of_onnx(graph.inputs)
         ins = ends.inputs(reading, taken)
         outs, same = ends.outputs(reading, given)
         if len(site.problems) > before:
@@ -202,10 +202,6 @@ def _file(step: OnnxSpec, site: Site) -> tuple[Linked, exported.Facts | None] | 
         return exported.export(step.onnx, step, site, "onnx", onnxruntime.FILE)
     path = site.file(step.onnx.place, "onnx")
     return (Linked(path), None) if path is not None else None
-
-
-def _ends(tensors: Sequence[artifact.Tensor]) -> tuple[End, ...]:
-    return tuple(End(each.name, each.dtype, each.shape) for each in tensors)
 
 
 def _fits(accelerator: Accelerator | None, device: Place) -> bool:
@@ -266,12 +262,4 @@ def _check_ends(reading: Reading, graph: Graph) -> bool:
         hint = "export it without: for scikit-learn, options={'zipmap': False}"
         reading.problem("E406", message, hint)
         return False
-    end = ends.fixed(_ends(both)) if reading.max_batch_size else None
-    if end is not None and end.shape is not None:
-        sizes = f"[{', '.join(map(str, end.shape))}]"
-        why = "its first size is fixed" if end.shape else "it has no axis"
-        message = f"'{end.name}' of {reading.file} is {sizes}: {why}, so the model takes no batches"
-        hint = "export it with a dynamic batch axis, or set max_batch_size to 0"
-        reading.problem("E467", message, hint)
-        return False
-    return True
+    return ends.take_batches(reading, ends.of_onnx(both))

@@ -157,11 +157,11 @@ def read(step: StepSpec, engine: EngineSpec, path: Path, site: Site) -> Read | N
     beside = tuple(weights.beside(reading, path, named, path.name, _KEY, "onnx"))
     if not _carries_batches(reading, graph):
         return None
-    inputs = ends.inputs(reading, _ends(graph.inputs))
-    outputs, same = ends.outputs(reading, _ends(graph.outputs))
+    inputs = ends.inputs(reading, ends.of_onnx(graph.inputs))
+    outputs, same = ends.outputs(reading, ends.of_onnx(graph.outputs))
     if len(site.problems) > before:
         return None
-    built_for = _profiles(engine, _ends(graph.inputs), reading)
+    built_for = _profiles(engine, ends.of_onnx(graph.inputs), reading)
     _check_flags(engine, site)
     _check_scales(engine, path, site)
     if any(each.severity == "error" for each in site.problems[before:]):
@@ -180,10 +180,6 @@ def read(step: StepSpec, engine: EngineSpec, path: Path, site: Site) -> Read | N
     return Read(recipe, ranged, outputs, same)
 
 
-def _ends(tensors: Sequence[onnx.Tensor]) -> list[End]:
-    return [End(each.name, each.dtype, each.shape) for each in tensors]
-
-
 def _carries_batches(reading: Reading, graph: onnx.Graph) -> bool:
     both = (*graph.inputs, *graph.outputs)
     odd = next((each for each in both if each.kind != "tensor"), None)
@@ -191,15 +187,7 @@ def _carries_batches(reading: Reading, graph: onnx.Graph) -> bool:
         message = f"'{odd.name}' of {reading.file} is a {odd.kind}; TensorRT takes tensors only"
         reading.problem("E406", message, "export it without")
         return False
-    end = ends.fixed(_ends(both)) if reading.max_batch_size else None
-    if end is not None and end.shape is not None:
-        sizes = f"[{', '.join(map(str, end.shape))}]"
-        why = "its first size is fixed" if end.shape else "it has no axis"
-        message = f"'{end.name}' of {reading.file} is {sizes}: {why}, so the model takes no batches"
-        hint = "export it with a dynamic batch axis, or set max_batch_size to 0"
-        reading.problem("E467", message, hint)
-        return False
-    return True
+    return ends.take_batches(reading, ends.of_onnx(both))
 
 
 def _profiles(engine: EngineSpec, inputs: Sequence[End], reading: Reading) -> tuple[Profile, ...]:

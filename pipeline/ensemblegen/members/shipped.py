@@ -15,7 +15,7 @@ from pathlib import Path
 RUNTIME = Path(__file__).resolve().parent.parent / "runtime"
 _BLS = "bls_"
 """How the modules are called that only models that call others carry."""
-_BLS_TAKES = ("__init__", "arrays", "context", "environment", "failure", "handed", "memory")
+_BLS_TAKES = ("__init__", "arrays", "context", "environment", "failure", "handed", "memory", "spec")
 """What these need of the modules of Python steps."""
 
 Files = tuple[tuple[str, bytes], ...]

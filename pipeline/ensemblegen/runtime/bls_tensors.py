@@ -10,8 +10,8 @@ from typing import Any
 import numpy
 
 from .arrays import LIBRARIES, SENDERS, Library, Numpy, library_of
-from .bls_spec import TensorSpec
 from .failure import StepError
+from .spec import TensorSpec
 
 
 class Tensors:

@@ -13,7 +13,7 @@ import numpy
 from .arrays import Library, Numpy
 from .failure import StepError
 from .handed import Handed
-from .spec import ARRAY_NAMES, StepSpec, TensorSpec
+from .spec import StepSpec, TensorSpec
 from .text import decode
 
 
@@ -54,8 +54,8 @@ class ArrayPort:
         self._library = library
         self._default = None
         if spec.default is not None:
-            values = _default_values(spec, batched, ARRAY_NAMES[spec.dtype])
-            self._default = library.constant(values, ARRAY_NAMES[spec.dtype])
+            values = _default_values(spec, batched, spec.array_dtype)
+            self._default = library.constant(values, spec.array_dtype)
 
     def absent(self, rows: int) -> Any:
         return None if self._default is None else self._library.repeat(self._default, rows)

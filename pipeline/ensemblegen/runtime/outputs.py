@@ -15,7 +15,7 @@ import numpy
 from .arrays import SENDERS, library_of
 from .failure import StepError
 from .inputs import Item
-from .spec import ARRAY_NAMES, StepSpec, TensorSpec
+from .spec import StepSpec, TensorSpec
 from .text import encode
 
 # By the kind of the declared dtype, the kinds of Python values that become it without loss of
@@ -30,7 +30,7 @@ class Output:
         self.name = spec.name
         self._spec = spec
         self._batched = step.batched
-        self._dtype = ARRAY_NAMES.get(spec.dtype, "object")
+        self._dtype = spec.array_dtype
         # numpy has one object per plain dtype, so the usual case is an identity.
         self._numpy = None if spec.dtype in ("string", "bf16") else numpy.dtype(self._dtype)
         self._fixed = None if spec.is_variable else spec.shape

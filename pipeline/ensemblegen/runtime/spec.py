@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 # The dtype words of a pipeline, and what numpy, torch and cupy call them.
-ARRAY_NAMES = {
+_ARRAY_NAMES = {
     "bool": "bool",
     "uint8": "uint8",
     "uint16": "uint16",
@@ -42,6 +42,16 @@ class TensorSpec:
     @property
     def is_text(self) -> bool:
         return self.dtype == "string"
+
+    @property
+    def array_dtype(self) -> str:
+        """The name that numpy, torch and cupy share; strings are numpy's objects."""
+        return _ARRAY_NAMES.get(self.dtype, "object")
+
+    @property
+    def smallest(self) -> tuple[int, ...]:
+        """A shape that it can have: 0 for sizes that are known only at run time."""
+        return tuple(size if isinstance(size, int) and size >= 0 else 0 for size in self.shape)
 
     @property
     def is_variable(self) -> bool:
@@ -124,15 +134,16 @@ def _step(written: dict[str, Any]) -> StepSpec:
         implementations={
             device: Implementation(**entry) for device, entry in written["implementations"].items()
         },
-        inputs=tuple(_tensor(entry) for entry in written["inputs"]),
-        outputs=tuple(_tensor(entry) for entry in written["outputs"]),
+        inputs=tuple(tensor(entry) for entry in written["inputs"]),
+        outputs=tuple(tensor(entry) for entry in written["outputs"]),
         parameters=written.get("parameters", {}),
         sources=written.get("sources", {}),
         gives=written.get("gives", {}),
     )
 
 
-def _tensor(entry: dict[str, Any]) -> TensorSpec:
+def tensor(entry: dict[str, Any]) -> TensorSpec:
+    """One of `inputs` or `outputs`."""
     return TensorSpec(
         name=entry["name"],
         dtype=entry["dtype"],

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -97,6 +97,37 @@ class StandIn(ABC):
         import numpy
 
         return pb.Tensor(name, numpy.ascontiguousarray(value))
+
+    def require_known(
+        self, said: dict[str, Any], known: Collection[str], side: str, types: Collection[str]
+    ) -> None:
+        """Refuse a tensor of the config that the model lacks, or whose type is none of `types`."""
+        name, model = said["name"], self.config["name"]
+        if name not in known:
+            raise InvalidError(
+                f"unable to load model '{model}', unexpected inference {side} '{name}', "
+                f"allowed {side}s are: {', '.join(sorted(known))}"
+            )
+        if said["data_type"] not in types:
+            raise InvalidError(
+                f"unsupported datatype {said['data_type']} for {side} '{name}' for model '{model}'"
+            )
+
+    def other_dims(self, name: str, sizes: list[int], full: list[int]) -> InvalidError:
+        """What is said where the model's `sizes` of a tensor are not the config's `full` ones."""
+        batch = (
+            "an initial batch dimension because max_batch_size > 0 followed by the explicit "
+            "tensor shape, making complete shape "
+        )
+        return InvalidError(
+            f"{self.place(name)}: the model expects {len(sizes)} dimensions (shape "
+            f"{bracketed(sizes)}) but the model configuration specifies {len(full)} dimensions "
+            f"({batch if self.batched else 'shape '}{bracketed(full)})"
+        )
+
+    def place(self, name: str) -> str:
+        """A tensor of this model, as messages begin."""
+        return f"model '{self.config['name']}', tensor '{name}'"
 
     def initialize(self, args: dict[str, str]) -> None:
         _require_numpy_1()
@@ -195,6 +226,17 @@ def parameter(config: dict[str, Any], name: str) -> str | None:
     """A parameter of config.pbtxt; None where it is not given."""
     value = config.get("parameters", {}).get(name)
     return value["string_value"] if value else None
+
+
+def dims(said: dict[str, Any]) -> list[int]:
+    """The sizes of a tensor of the config as the model sees them, without a batch."""
+    given = said["reshape"].get("shape", []) if "reshape" in said else said["dims"]
+    return [int(size) for size in given]
+
+
+def bracketed(shape: list[int]) -> str:
+    """A shape as Triton writes it."""
+    return f"[{','.join(map(str, shape))}]"
 
 
 def share_of_cores(config: dict[str, Any]) -> int:

@@ -14,6 +14,8 @@ from stand_in import (
     NUMPY,
     InvalidError,
     StandIn,
+    bracketed,
+    dims,
     model_path,
     parameter,
     share_of_cores,
@@ -117,56 +119,36 @@ class TritonPythonModel(StandIn):
             self._check_tensor(each, given, "output")
 
     def _check_tensor(self, said: dict[str, Any], known: dict[str, Any], side: str) -> None:
-        name, model = said["name"], self.config["name"]
-        if name not in known:
-            allowed = ", ".join(sorted(known))
-            raise InvalidError(
-                f"unable to load model '{model}', unexpected inference {side} '{name}', "
-                f"allowed {side}s are: {allowed}"
-            )
-        if said["data_type"] not in NUMPY:
-            raise InvalidError(
-                f"unsupported datatype {said['data_type']} for {side} '{name}' for model '{model}'"
-            )
+        self.require_known(said, known, side, NUMPY)
+        name = said["name"]
         provided = _TYPES.get(known[name].type, "TYPE_<invalid>")
         if said["data_type"] != provided:
             raise InvalidError(
-                f"unable to load model '{model}', configuration expects datatype "
+                f"unable to load model '{self.config['name']}', configuration expects datatype "
                 f"{said['data_type']} for {side} '{name}', model provides {provided}"
             )
-        given = said["reshape"].get("shape", []) if "reshape" in said else said["dims"]
-        dims = [int(dim) for dim in given]
-        self._check_dims(name, known[name].shape, dims, exact=side == "output")
+        self._check_dims(name, known[name].shape, dims(said), exact=side == "output")
 
     def _check_dims(
-        self, name: str, shape: list[int | str | None], dims: list[int], *, exact: bool
+        self, name: str, shape: list[int | str | None], wanted: list[int], *, exact: bool
     ) -> None:
         """`exact`: sizes that the model leaves open must be open in the config, too."""
-        place = f"model '{self.config['name']}', tensor '{name}'"
         sizes = [size if isinstance(size, int) else -1 for size in shape]
         if self.batched and (not sizes or sizes[0] != -1):
             raise InvalidError(
-                f"{place}: for the model to support batching the shape should have at least 1 "
-                "dimension and the first dimension must be -1; but shape expected by the model "
-                f"is {_text(sizes)}"
+                f"{self.place(name)}: for the model to support batching the shape should have at "
+                "least 1 dimension and the first dimension must be -1; but shape expected by the "
+                f"model is {bracketed(sizes)}"
             )
-        if not sizes and all(dim == 1 for dim in dims):
+        if not sizes and all(size == 1 for size in wanted):
             return  # a single value
-        full = [-1, *dims] if self.batched else dims
+        full = [-1, *wanted] if self.batched else wanted
         open_ = () if exact else (-1,)
         if len(full) == len(sizes) and all(
             size in (dim, *open_) for size, dim in zip(sizes, full, strict=True)
         ):
             return
-        batch = (
-            "an initial batch dimension because max_batch_size > 0 followed by the explicit "
-            "tensor shape, making complete shape "
-        )
-        raise InvalidError(
-            f"{place}: the model expects {len(sizes)} dimensions (shape {_text(sizes)}) but the "
-            f"model configuration specifies {len(full)} dimensions "
-            f"({batch if self.batched else 'shape '}{_text(full)})"
-        )
+        raise self.other_dims(name, sizes, full)
 
 
 def _model_file(arguments: dict[str, str], config: dict[str, Any]) -> Path:
@@ -243,7 +225,3 @@ def _each(change: Any, array: Any) -> Any:
     flat = numpy.empty(array.size, numpy.object_)
     flat[:] = [change(text) for text in array.reshape(-1)]
     return flat.reshape(array.shape)
-
-
-def _text(shape: list[int]) -> str:
-    return f"[{','.join(map(str, shape))}]"

@@ -13,6 +13,7 @@ from stand_in import (
     NUMPY,
     InvalidError,
     StandIn,
+    dims,
     model_path,
     parameter,
     share_of_cores,
@@ -128,18 +129,8 @@ class TritonPythonModel(StandIn):
         known = {each.get_any_name(): each for each in getattr(model, f"{side}s")}
         steps = openvino.preprocess.PrePostProcessor(model)
         for said in self.config.get(side, []):
+            self.require_known(said, known, side, _TYPES)
             name = said["name"]
-            if name not in known:
-                allowed = ", ".join(sorted(known))
-                raise InvalidError(
-                    f"unable to load model '{self.config['name']}', unexpected inference {side} "
-                    f"'{name}', allowed {side}s are: {allowed}"
-                )
-            if said["data_type"] not in _TYPES:
-                raise InvalidError(
-                    f"unsupported datatype {said['data_type']} for {side} '{name}' for model "
-                    f"'{self.config['name']}'"
-                )
             tensor = getattr(steps, side)(name).tensor()
             tensor.set_element_type(openvino.Type(self._numpy.dtype(_TYPES[said["data_type"]])))
             self._shape(openvino, said, known[name].partial_shape, tensor, side)
@@ -148,42 +139,30 @@ class TritonPythonModel(StandIn):
     def _shape(
         self, openvino: Any, said: dict[str, Any], shape: Any, tensor: Any, side: str
     ) -> None:
-        given = said["reshape"].get("shape", []) if "reshape" in said else said["dims"]
-        dims = [int(dim) for dim in given]
         sizes = [size.get_length() if size.is_static else -1 for size in shape]
         if side == "input" and _yes(self.config, "RESHAPE_IO_LAYERS"):
             first = sizes[:1] if self.batched else []
-            tensor.set_shape(openvino.PartialShape([*first, *dims]))
+            tensor.set_shape(openvino.PartialShape([*first, *dims(said)]))
         else:
-            self._check_dims(said["name"], sizes, dims, exact=side == "output")
+            self._check_dims(said["name"], sizes, dims(said), exact=side == "output")
         if self.batched and side == "input":
             tensor.set_layout(openvino.Layout("N..."))
 
-    def _check_dims(self, name: str, sizes: list[int], dims: list[int], *, exact: bool) -> None:
+    def _check_dims(self, name: str, sizes: list[int], wanted: list[int], *, exact: bool) -> None:
         """A size that the model fixes must be the same; `exact`: the batch and -1, too."""
-        place = f"model '{self.config['name']}', tensor '{name}'"
         if self.batched and not sizes:
             raise InvalidError(
-                f"{place}: for the model to support batching the shape should have at least 1 "
-                "dimension"
+                f"{self.place(name)}: for the model to support batching the shape should have at "
+                "least 1 dimension"
             )
-        full = [self._size, *dims] if self.batched else dims
+        full = [self._size, *wanted] if self.batched else wanted
         loose = self.batched and not exact
         good = len(full) == len(sizes) and all(
             size in (-1, dim) or (loose and (i == 0 or dim == -1))
             for i, (size, dim) in enumerate(zip(sizes, full, strict=True))
         )
-        if good:
-            return
-        batch = (
-            "an initial batch dimension because max_batch_size > 0 followed by the explicit "
-            "tensor shape, making complete shape "
-        )
-        raise InvalidError(
-            f"{place}: the model expects {len(sizes)} dimensions (shape {_text(sizes)}) but the "
-            f"model configuration specifies {len(full)} dimensions "
-            f"({batch if self.batched else 'shape '}{_text(full)})"
-        )
+        if not good:
+            raise self.other_dims(name, sizes, full)
 
 
 def _properties(config: dict[str, Any]) -> dict[str, Any]:
@@ -222,7 +201,3 @@ def _number(config: dict[str, Any], name: str) -> int | None:
 
 def _yes(config: dict[str, Any], name: str) -> bool:
     return (parameter(config, name) or "").lower() == "yes"
-
-
-def _text(shape: list[int]) -> str:
-    return f"[{','.join(map(str, shape))}]"
