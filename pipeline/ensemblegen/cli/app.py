@@ -24,6 +24,7 @@ from ensemblegen.cli import (
     import_,
     infer,
     init,
+    package,
     schema,
     serve,
     test,
@@ -62,6 +63,7 @@ app = typer.Typer(
 for _command in COMMANDS:
     app.command(_command.__name__.rstrip("_"), no_args_is_help=False)(_command)
 app.add_typer(env.app, name="env")
+app.add_typer(package.app, name="package")
 
 
 def _version(wanted: bool) -> None:

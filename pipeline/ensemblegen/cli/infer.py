@@ -54,11 +54,16 @@ class _Place:
     model: str | None
     protocol: Protocol
     options: Options
+    sagemaker: str | None = None
+    """`host:port` of an endpoint of SageMaker's protocol."""
+    target: str | None = None
+    json: bool = False
 
 
 def infer(
     repository: Annotated[
-        Path | None, typer.Argument(help="The repository to call, or use --url.")
+        Path | None,
+        typer.Argument(help="The repository to call, or use --url; of an endpoint, its archive."),
     ] = None,
     input: Annotated[
         list[str] | None,
@@ -69,6 +74,15 @@ def infer(
         typer.Option("--file", "-f", help="Rows: a .jsonl or .csv file; - for JSON lines."),
     ] = None,
     url: Annotated[str | None, typer.Option(help="host:port of a running server.")] = None,
+    sagemaker: Annotated[
+        str | None, typer.Option(help="host:port of a SageMaker endpoint on this machine.")
+    ] = None,
+    target_model: Annotated[
+        str | None, typer.Option(help="The archive of a multi-model endpoint to call.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Send and receive JSON, not bytes (--sagemaker).")
+    ] = False,
     model: Annotated[
         str | None, typer.Option(help="The model to call, if not the pipeline.")
     ] = None,
@@ -95,20 +109,24 @@ def infer(
     from ensemblegen.client.session import Load
     from ensemblegen.engine.server import Options
 
-    _require_usage(repository, url, input, file)
-    url = _address(url) if url is not None else None
+    _require_usage(repository, url or sagemaker, input, file)
+    _require_sagemaker(repository, url, sagemaker, target_model, as_json=as_json)
+    url = _address(url, "--url") if url is not None else None
+    sagemaker = _address(sagemaker, "--sagemaker") if sagemaker is not None else None
     if output is not None:
         destination.require_writable(output)
     given = _rows(repository if model is None else None, input or [], file)
     options = Options(
         engine=engine,
         server=server,
-        target=target_of(repository) if repository is not None else "",
+        target=target_of(repository) if repository is not None and not sagemaker else "",
         profile=device,
         log_file=log_file,
         timeout=timeout,
     )
-    place = _Place(repository, url, model, protocol, options)
+    place = _Place(
+        repository, url, model, protocol, options, sagemaker, target_model, json=as_json
+    )
     load = Load(batch, concurrency, timeout)
     with _session(place) as (session, interface):
         results = session.infer(interface, given, load)
@@ -131,13 +149,32 @@ def _require_usage(
         raise typer.BadParameter("give the values with --input, or the rows with --file")
 
 
-def _address(url: str) -> str:
+def _require_sagemaker(
+    repository: Path | None,
+    url: str | None,
+    sagemaker: str | None,
+    target: str | None,
+    *,
+    as_json: bool,
+) -> None:
+    if sagemaker is None:
+        if target is not None or as_json:
+            raise typer.BadParameter("--target-model and --json are for --sagemaker")
+        return
+    if url is not None:
+        raise typer.BadParameter("--url or --sagemaker, not both")
+    if repository is None:
+        # Nothing there says what the pipeline takes: the adaptor has no metadata.
+        raise typer.BadParameter("give the archive or the repository that the endpoint serves")
+
+
+def _address(url: str, option: str) -> str:
     from ensemblegen.client.address import address
 
     try:
         return address(url)
     except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--url") from None
+        raise typer.BadParameter(str(error), param_hint=option) from None
 
 
 def _rows(repository: Path | None, input: list[str], file: str | None) -> Iterator[Row]:
@@ -164,6 +201,10 @@ def _session(place: _Place) -> Iterator[tuple[Session, Interface]]:
     from ensemblegen.client.interface import Interface
     from ensemblegen.client.session import Session
 
+    if place.sagemaker is not None:
+        with _endpoint(place, place.sagemaker) as found:
+            yield found
+        return
     if place.url is not None:
         with Session(place.url, place.protocol) as session:
             session.require_triton()
@@ -178,6 +219,18 @@ def _session(place: _Place) -> Iterator[tuple[Session, Interface]]:
         url = server.http if place.protocol is Protocol.http else server.grpc
         with Session(url, place.protocol) as session:
             yield session, interface or session.interface(only(session))
+
+
+@contextlib.contextmanager
+def _endpoint(place: _Place, address: str) -> Iterator[tuple[Session, Interface]]:
+    from ensemblegen.client.interface import Interface
+    from ensemblegen.client.sagemaker import Call, SageMakerSession, described
+
+    assert place.repository is not None  # noqa: S101 - required above
+    interface = Interface.of(described(place.repository))
+    with SageMakerSession(address, Call(not place.json, place.target)) as session:
+        session.require_triton()
+        yield session, interface
 
 
 def only(session: Session) -> str:
