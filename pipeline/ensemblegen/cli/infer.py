@@ -124,9 +124,7 @@ def infer(
         log_file=log_file,
         timeout=timeout,
     )
-    place = _Place(
-        repository, url, model, protocol, options, sagemaker, target_model, json=as_json
-    )
+    place = _Place(repository, url, model, protocol, options, sagemaker, target_model, json=as_json)
     load = Load(batch, concurrency, timeout)
     with _session(place) as (session, interface):
         results = session.infer(interface, given, load)

@@ -50,15 +50,18 @@ def sagemaker(
     """
     from ensemblegen.cli import destination
     from ensemblegen.package import sagemaker as target
+    from ensemblegen.sagemaker import described
 
     many = multi_model is not None
     if len(repositories) > 1 and not many:
         raise typer.BadParameter("several repositories need --multi-model FOLDER")
     if model is not None and len(repositories) > 1:
         raise typer.BadParameter("--model is for one repository")
-    found = [each for path in repositories for each in target.prepare(path, model, multi_model=many)]
+    found = [
+        each for path in repositories for each in target.prepare(path, model, multi_model=many)
+    ]
     if multi_model is not None:
-        destination.require_writable(multi_model / target.NAME, "--multi-model")
+        destination.require_writable(multi_model / described.NAME, "--multi-model")
         packed = target.write_many(found, multi_model)
     else:
         destination.require_writable(output)
@@ -72,16 +75,16 @@ def sagemaker(
 def _draw(package: Package) -> None:
     from rich.markup import escape
 
-    from ensemblegen.package import sagemaker as target
+    from ensemblegen.sagemaker import described
 
     out = console()
     for pipeline, written in package.archives:
         out.print(
-            f"[bold]{escape(pipeline.name)}[/]  {escape(str(written.path))}, {_size(written.size)}, "
-            f"unpacked {_size(written.unpacked)}",
+            f"[bold]{escape(pipeline.name)}[/]  {escape(str(written.path))}, "
+            f"{_size(written.size)}, unpacked {_size(written.unpacked)}",
             soft_wrap=True,
         )
-    out.print(f"{escape(str(package.folder / target.NAME))}:")
+    out.print(f"{escape(str(package.folder / described.NAME))}:")
     for name, value in package.environment.items():
         out.print(f"  {name}={escape(value)}", soft_wrap=True, highlight=False)
     estimate = package.estimate

@@ -45,7 +45,9 @@ LogOption = Annotated[
 
 
 def serve(
-    repository: Annotated[Path, typer.Argument(help="A model repository, compiled or not; or an archive.")],
+    repository: Annotated[
+        Path, typer.Argument(help="A model repository, compiled or not; or an archive.")
+    ],
     extra: Annotated[
         list[str] | None, typer.Argument(help="Flags for tritonserver itself, after --.")
     ] = None,

@@ -93,11 +93,11 @@ def _draw(endpoint: Endpoint, address: str, archives: list[str] | None) -> None:
     out.print(f"[bold]{escape(str(endpoint.engine))}[/] behind its SageMaker adaptor")
     out.print(f"  http://{address}/ping")
     out.print(f"  http://{address}/invocations")
-    target = ""
+    call = f"ensemblegen infer ARCHIVE --sagemaker http://{address}"
     if archives is not None:
         out.print(f"  {len(archives)} archives, each loaded when a request asks for it")
-        target = f" --target-model {archives[0]}"
-    out.print(f"try it: ensemblegen infer ARCHIVE --sagemaker http://{address}{escape(target)} -i NAME=VALUE", soft_wrap=True)
+        call += f" --target-model {archives[0]}"
+    out.print(f"try it: {escape(call)} --input NAME=VALUE", soft_wrap=True)
     out.print("Ctrl-C stops it")
 
 

@@ -26,19 +26,18 @@ from ensemblegen.errors import InputError, MachineError, Problem
 from ensemblegen.manifest import Manifest
 
 
-
 @dataclass(frozen=True, slots=True)
 class Call:
-    """How to call: with tensors as bytes or as JSON, and which archive of a multi-model endpoint."""
+    """How to call: tensors as bytes or as JSON, and which archive of a multi-model endpoint."""
 
     binary: bool = True
     target: str | None = None
 
 
-class _Input(InferInput):
+class _Input(InferInput):  # type: ignore[misc] # tritonclient has no types
     """Tensors as JSON, where the caller does not say."""
 
-    def set_data_from_numpy(self, input_tensor: Any, binary_data: bool = False) -> Any:  # noqa: FBT001, FBT002 - tritonclient's
+    def set_data_from_numpy(self, input_tensor: Any, binary_data: bool = False) -> Any:
         return super().set_data_from_numpy(input_tensor, binary_data)
 
 

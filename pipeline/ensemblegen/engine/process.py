@@ -22,7 +22,9 @@ _PACKAGE = Path(__file__).resolve().parent.parent.parent
 class Process:
     """One run of a server; `stop` must be called in the end."""
 
-    def __init__(self, orders: Orders, environment: Mapping[str, str], log_file: Path | None) -> None:
+    def __init__(
+        self, orders: Orders, environment: Mapping[str, str], log_file: Path | None
+    ) -> None:
         """Start it; MachineError where that fails, with nothing left behind."""
         self._log: Log | None = None
         self._guard = subprocess.Popen(

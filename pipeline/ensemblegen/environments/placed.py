@@ -19,9 +19,7 @@ _DAMAGED = "remove it, run `ensemblegen env build PIPELINE`, and compile the pip
 
 
 def paths(repository: Path, made: Manifest) -> Iterator[tuple[ManifestEnvironment, Path]]:
-    """Where each environment of a compiled repository lies: once (beside it, or in the folder of one
-    model), or in each model's folder.
-    """
+    """Where each environment of a compiled repository lies: once, or in each model's folder."""
     for each in made.environments:
         if each.inside is not None:
             yield each, repository / each.inside

@@ -1,4 +1,4 @@
-"""One archive from the files of a package: the same bytes for the same files, whole or not there."""
+"""One archive of a package: the same bytes for the same files, and whole or not there."""
 
 from __future__ import annotations
 

@@ -47,7 +47,9 @@ def _below(folder: Path, *above: Path) -> Iterator[tuple[str, Item]]:
             if real in above:
                 raise _refused(path, "leads back to a folder above it")
             inner = list(_below(path, *above, real))
-            yield from ((f"{entry.name}/{name}" if name else entry.name, each) for name, each in inner)
+            yield from (
+                (f"{entry.name}/{name}" if name else entry.name, each) for name, each in inner
+            )
         elif entry.is_file():
             yield entry.name, Linked(path)
         else:

@@ -105,6 +105,12 @@ def _items(place: Path, target: str) -> dict[str, Item]:
 
 
 def _missing(model: Model, place: Path | None) -> Problem:
-    where = f"{place} is not there" if place else f"{model.environment} is neither absolute nor below {HERE}"
+    where = (
+        f"{place} is not there"
+        if place
+        else f"{model.environment} is neither absolute nor below {HERE}"
+    )
     hint = "build it with `ensemblegen env build PIPELINE`, and compile again"
-    return Problem("E643", f"the environment of '{model.name}' cannot be packed: {where}", hint=hint)
+    return Problem(
+        "E643", f"the environment of '{model.name}' cannot be packed: {where}", hint=hint
+    )

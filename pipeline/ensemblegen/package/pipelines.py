@@ -9,7 +9,9 @@ from pathlib import Path
 from ensemblegen import manifest
 from ensemblegen.engine.repository import Model, Repository
 from ensemblegen.errors import InputError, Problem, did_you_mean
+from ensemblegen.importing import callees
 from ensemblegen.manifest import Manifest
+from ensemblegen.repository import discover
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,37 +47,46 @@ def made(path: Path) -> Manifest | None:
 def find(repository: Repository, model: str | None = None) -> tuple[Pipeline, ...]:
     """The pipelines of a repository, by name; only that of `model` where it is given.
 
-    A compiled repository has one. In one that was written by hand, it is each ensemble that is a
-    step of no other; models that none of them leads to belong to each, for its code may call them.
-    InputError E642 where none can be told.
+    A compiled repository is one pipeline, with all that lies in it. In one that was written by
+    hand, it is each ensemble that is a step of no other, with the models whose names the code of
+    its members holds. InputError E642 where none can be told, E704 where `model` is none.
     """
     models = {each.name: each for each in repository.models}
-    compiled = made(repository.path)
     if model is not None and model not in models:
         hint = did_you_mean(model, models)
         raise InputError([Problem("E704", f"{repository.path} has no model '{model}'", hint=hint)])
-    roots = [model] if model else [compiled.pipeline] if compiled else _roots(repository)
-    reached = {root: _reached(root, models) for root in roots}
-    known = reached.values() if not model else [_reached(each, models) for each in _roots(repository)]
-    taken = set().union(*known, *reached.values())
-    free = tuple(each for each in repository.models if each.name not in taken)
-    return tuple(
-        Pipeline(root, tuple(models[name] for name in sorted(names)), free)
-        for root, names in sorted(reached.items())
+    compiled = made(repository.path)
+    if compiled is not None:
+        return (_pipeline(model or compiled.pipeline, models, set(models)),)
+    everything = {name: discover.model(repository.path / name) for name in models}
+    found = []
+    for root in [model] if model is not None else _roots(repository):
+        reached = [everything[name] for name in _reached(root, models)]
+        called = {each.name for each in callees.of(reached, everything)}
+        found.append(_pipeline(root, models, called))
+    return tuple(sorted(found, key=lambda each: each.name))
+
+
+def _pipeline(root: str, models: Mapping[str, Model], others: set[str]) -> Pipeline:
+    reached = _reached(root, models)
+    return Pipeline(
+        root,
+        tuple(models[name] for name in sorted(reached)),
+        tuple(models[name] for name in sorted(others - reached)),
     )
 
 
 def _roots(repository: Repository) -> list[str]:
     inner = {step for model in repository.models for step in model.steps}
     found = [each.name for each in repository.models if each.ensemble and each.name not in inner]
-    if found or len(repository.models) != 1:
-        if not found:
-            known = ", ".join(each.name for each in repository.models)
-            message = f"no ensemble leads to the models of {repository.path}"
-            hint = f"name the one that requests go to with --model: {known}"
-            raise InputError([Problem("E642", message, hint=hint)])
-        return found
-    return [repository.models[0].name]
+    if not found and len(repository.models) == 1:
+        return [repository.models[0].name]
+    if not found:
+        known = ", ".join(each.name for each in repository.models)
+        message = f"no ensemble leads to the models of {repository.path}"
+        hint = f"name the one that requests go to with --model: {known}"
+        raise InputError([Problem("E642", message, hint=hint)])
+    return found
 
 
 def _reached(root: str, models: Mapping[str, Model]) -> set[str]:

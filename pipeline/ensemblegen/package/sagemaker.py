@@ -50,7 +50,7 @@ class Prepared:
 class Estimate:
     """Roughly, in seconds: how long an instance takes until it answers.
 
-    Downloads come at 100 MiB a second and are unpacked at 150; Triton loads its models four at once,
+    Downloads come at 100 MiB a second and are unpacked at 150; Triton loads four models at once,
     and a Python instance takes 1.5 s to start, besides what its own code loads.
     """
 
@@ -119,7 +119,12 @@ def to_json(package: Package) -> dict[str, Any]:
     Of many archives `archive` is the folder itself, and `sha256` that of their hashes and names.
     """
     archives = [
-        {"pipeline": each.name, "archive": made.path.name, "sha256": made.sha256, "bytes": made.size}
+        {
+            "pipeline": each.name,
+            "archive": made.path.name,
+            "sha256": made.sha256,
+            "bytes": made.size,
+        }
         for each, made in package.archives
     ]
     first = package.archives[0][1]
@@ -127,7 +132,9 @@ def to_json(package: Package) -> dict[str, Any]:
     estimate = package.estimate
     return {
         "archive": "." if package.multi_model else first.path.name,
-        "sha256": hashlib.sha256(lines.encode()).hexdigest() if package.multi_model else first.sha256,
+        "sha256": hashlib.sha256(lines.encode()).hexdigest()
+        if package.multi_model
+        else first.sha256,
         "bytes": sum(made.size for _, made in package.archives),
         "unpacked_bytes": sum(made.unpacked for _, made in package.archives),
         "multi_model": package.multi_model,
@@ -159,16 +166,19 @@ def _refusals(pipeline: Pipeline, *, multi_model: bool) -> Iterator[Problem]:
             yield Problem("E647", message, hint="use letters, digits and . _ -")
     for model in pipeline.reached:
         if model.decoupled:
-            message = f"'{model.name}' may answer more than once (decoupled), and one HTTP reply has one answer"
+            message = f"'{model.name}' is decoupled, and an HTTP reply has exactly one answer"
             hint = "serve it over gRPC on a server of your own, or let it answer once"
             yield Problem("E640", message, hint=hint)
         if model.sequences:
-            message = f"'{model.name}' keeps sequences of requests, which an endpoint spreads over its instances"
+            message = f"'{model.name}' keeps sequences, which an endpoint spreads over instances"
             hint = "serve it on a server of your own, or let each request carry its state"
             yield Problem("E641", message, hint=hint)
     if multi_model and pipeline.called:
         names = ", ".join(model.name for model in pipeline.called)
-        message = f"a multi-model endpoint loads what the steps of '{pipeline.name}' lead to, and not: {names}"
+        message = (
+            f"'{pipeline.name}' calls models that none of its steps is, which a multi-model "
+            f"endpoint does not load: {names}"
+        )
         hint = "give it an endpoint of its own: package sagemaker REPOSITORY -o model.tar.gz"
         yield Problem("E645", message, hint=hint)
 
@@ -215,7 +225,9 @@ def _require_distinct(prepared: Sequence[Prepared]) -> None:
     seen: set[str] = set()
     for each in prepared:
         if each.pipeline.name in seen:
-            message = f"two pipelines are called '{each.pipeline.name}', and so would be their archives"
+            message = (
+                f"two pipelines are called '{each.pipeline.name}', and so would be their archives"
+            )
             raise InputError([Problem("E642", message, hint="give one of them another `name:`")])
         seen.add(each.pipeline.name)
 

@@ -1,4 +1,4 @@
-"""The rules of Triton's SageMaker adaptor (server, src/sagemaker_server.cc), as this code needs them.
+"""How Triton's SageMaker adaptor finds a model (server, src/sagemaker_server.cc, 24.10).
 
 Of an archive on a multi-model endpoint it loads one folder, as a model that has the name of the
 archive: the one whose config.pbtxt, read as text, matches `platform: "ensemble"`; of several, the
@@ -24,5 +24,5 @@ def marked(config: str) -> str:
 
 
 def hidden(config: str) -> str:
-    """The config so that the adaptor does not find it; the same to Triton, which takes both quotes."""
+    """The config so that the adaptor does not find it; Triton takes both kinds of quotes."""
     return _ENSEMBLE.sub("platform: 'ensemble'", config)

@@ -46,16 +46,19 @@ class Bucket:
         self._client, self._bucket, self._prefix = client, bucket, prefix
 
     def fetch(self, name: str, place: Path) -> bool:
-        from botocore.exceptions import BotoCoreError, ClientError
+        from botocore.exceptions import (  # type: ignore[import-untyped]
+            BotoCoreError,
+            ClientError,
+        )
 
         try:
             self._client.download_file(self._bucket, f"{self._prefix}{name}", str(place))
-        except ClientError as error:
-            if error.response.get("Error", {}).get("Code") in ("404", "NoSuchKey"):
+        except (BotoCoreError, ClientError) as error:
+            told = getattr(error, "response", {}).get("Error", {})
+            if told.get("Code") in ("404", "NoSuchKey"):
                 return False
-            raise MachineError(f"cannot fetch s3://{self._bucket}/{self._prefix}{name}: {error}") from error
-        except BotoCoreError as error:
-            raise MachineError(f"cannot fetch s3://{self._bucket}/{self._prefix}{name}: {error}") from error
+            address = f"s3://{self._bucket}/{self._prefix}{name}"
+            raise MachineError(f"cannot fetch {address}: {error}") from error
         return True
 
     def names(self) -> list[str]:

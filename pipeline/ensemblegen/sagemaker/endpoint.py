@@ -158,7 +158,9 @@ class Endpoint:
             variables[script.DEFAULT] = script.default_model(variables, served)
             self._fit(served)
         prefix = regions.new_prefix()
-        flags = [*script.flags(variables, served), *self.options.extra]
+        # The script leaves Triton its 30 s to end, which nobody at a terminal waits for.
+        ends = f"--exit-timeout-secs={launch.EXIT_TIMEOUT}"
+        flags = [*script.flags(variables, served), ends, *self.options.extra]
         launched = launch.bare(self.engine, flags)
         orders = guard.Orders(
             command=launch.with_regions(launched.command, prefix),

@@ -21,8 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ensemblegen.errors import EnsemblegenError
 from ensemblegen.client.protocol import JSON, TARGET
+from ensemblegen.errors import EnsemblegenError
 from ensemblegen.sagemaker import layout, memory
 from ensemblegen.sagemaker.archives import Archives
 from ensemblegen.sagemaker.endpoint import Endpoint
@@ -30,6 +30,9 @@ from ensemblegen.sagemaker.endpoint import Endpoint
 if TYPE_CHECKING:
     from aiohttp import ClientSession
 
+_LOOK = 0.1
+_PATIENCE = 300
+"""How often the end of stubs is looked for, and how often at most."""
 OK, MISSING, CONFLICT, BAD, FULL, LOST = 200, 404, 409, 400, 507, 502
 
 
@@ -210,7 +213,7 @@ class Fleet:
 
     def _place(self, name: str, folder: Path) -> None:
         folder.mkdir(parents=True)
-        archive = folder / "model.tar.gz"
+        archive = folder / Path(name).name
         if not self._archives.fetch(name, archive):
             raise RefusedError(Reply.error(MISSING, f"there is no archive {name}"))
         self._endpoint.place(archive, folder / layout.SINGLE)
@@ -248,7 +251,15 @@ class Fleet:
         async with self._session.delete(url, headers={TARGET: loaded.name}) as answer:
             await answer.read()
         self.counts.evictions += 1
+        await self._gone(self._folder(loaded.name))
         await asyncio.to_thread(shutil.rmtree, self._folder(loaded.name), ignore_errors=True)
+
+    async def _gone(self, folder: Path) -> None:
+        """Wait for the stubs: the adaptor waits for the model that it loaded, not for members."""
+        for _ in range(_PATIENCE):
+            if not await asyncio.to_thread(memory.works_in, self._endpoint.pid, folder):
+                return
+            await asyncio.sleep(_LOOK)
 
     async def _load(self, loaded: Loaded, folder: Path) -> Reply:
         order = json.dumps({"model_name": loaded.key, "url": str(folder)}).encode()

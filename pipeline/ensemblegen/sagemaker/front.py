@@ -1,13 +1,13 @@
 """The front door of a multi-model endpoint, over HTTP.
 
-    GET    /ping
-    POST   /invocations                    with X-Amzn-SageMaker-Target-Model
-    POST   /endpoints/<any>/invocations    the same, as boto3 says it
-    GET    /models                         what is loaded
-    POST   /models                         {"model_name": archive}: load it
-    GET    /models/<archive>
-    DELETE /models/<archive>
-    POST   /models/<archive>/invoke
+GET    /ping
+POST   /invocations                    with X-Amzn-SageMaker-Target-Model
+POST   /endpoints/<any>/invocations    the same, as boto3 says it
+GET    /models                         what is loaded
+POST   /models                         {"model_name": archive}: load it
+GET    /models/<archive>
+DELETE /models/<archive>
+POST   /models/<archive>/invoke
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from concurrent.futures import Future
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from ensemblegen.errors import MachineError
 from ensemblegen.client.protocol import JSON, TARGET
+from ensemblegen.errors import MachineError
+from ensemblegen.sagemaker import memory
 from ensemblegen.sagemaker.archives import Archives
 from ensemblegen.sagemaker.endpoint import Endpoint
 from ensemblegen.sagemaker.fleet import BAD, LOST, OK, Counts, Fleet, Reply
@@ -53,6 +54,11 @@ class Front:
     @property
     def counts(self) -> Counts:
         return self._fleet.counts if self._fleet else Counts()
+
+    @property
+    def memory(self) -> int:
+        """Bytes that the server and its stubs take now."""
+        return memory.of_tree(self._endpoint.pid)
 
     def __enter__(self) -> Front:
         self._thread.start()

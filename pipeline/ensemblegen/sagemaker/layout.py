@@ -47,7 +47,9 @@ def require_findable(folder: Path, name: str) -> None:
     if len(found) == 1 or len(models) == 1:
         return
     hint = "pack it with: ensemblegen package sagemaker REPOSITORY --multi-model FOLDER"
-    which = f"{len(found)} ensembles: {', '.join(found)}" if found else "several models and no ensemble"
+    which = (
+        f"{len(found)} ensembles: {', '.join(found)}" if found else "several models and no ensemble"
+    )
     message = f"{name} has {which}; which of them a multi-model endpoint loads is left to chance"
     raise InputError([Problem("E642", message, hint=hint)])
 

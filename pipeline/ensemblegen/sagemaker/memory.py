@@ -1,8 +1,10 @@
-"""How much memory a server and its stubs take, each shared page counted once."""
+"""What a server and its stubs take: their memory, each shared page counted once."""
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 _PROC = Path("/proc")
@@ -10,17 +12,26 @@ _PROC = Path("/proc")
 
 def of_tree(pid: int) -> int:
     """Bytes of the process and all below it; those that end meanwhile count nothing."""
+    return sum(_own(each) for each in _tree(pid))
+
+
+def works_in(pid: int, folder: Path) -> bool:
+    """Whether a process below `pid` was started for a file in `folder`, as stubs are."""
+    word = os.fsencode(folder) + b"/"
+    return any(word in _words(each) for each in _tree(pid))
+
+
+def _tree(pid: int) -> Iterator[int]:
     children: dict[int, list[int]] = defaultdict(list)
     for folder in _PROC.glob("[0-9]*"):
         parent = _parent(folder)
         if parent is not None:
             children[parent].append(int(folder.name))
-    waiting, total = [pid], 0
+    waiting = [pid]
     while waiting:
         each = waiting.pop()
-        total += _own(each)
+        yield each
         waiting += children[each]
-    return total
 
 
 def _parent(folder: Path) -> int | None:
@@ -29,6 +40,13 @@ def _parent(folder: Path) -> int | None:
         return int((folder / "stat").read_text(errors="replace").rpartition(")")[2].split()[1])
     except (OSError, ValueError, IndexError):
         return None
+
+
+def _words(pid: int) -> bytes:
+    try:
+        return (_PROC / str(pid) / "cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 def _own(pid: int) -> int:

@@ -1,4 +1,4 @@
-"""What the container's start script makes of its environment (server, docker/sagemaker/serve, 24.10).
+"""What the container's start script does (server, docker/sagemaker/serve, 24.10).
 
 The flags come in its order; where it is told to, it leaves Triton's own defaults alone.
 """
@@ -67,7 +67,10 @@ def default_model(environment: Mapping[str, str], repository: Path) -> str:
     """The model that requests go to."""
     if (repository / "config.pbtxt").is_file():
         hint = "pack the folder above the model's: one folder a model, each with its config.pbtxt"
-        raise _ended("Incorrect directory structure. Model directory needs to contain the top level folder", hint)
+        raise _ended(
+            "Incorrect directory structure. Model directory needs to contain the top level folder",
+            hint,
+        )
     given = environment.get(DEFAULT)
     if given:
         if not (repository / given).is_dir():
