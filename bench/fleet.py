@@ -79,7 +79,7 @@ def expected(variant: int, x: float) -> float:
 
 def packed(folder: Path, count: int) -> package.Package:
     """The archives of all variants."""
-    prepared = []
+    prepared: list[package.Prepared] = []
     for number in range(count):
         work = folder / f"{number:03d}"
         work.mkdir(parents=True)
