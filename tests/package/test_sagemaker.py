@@ -101,6 +101,7 @@ def test_sagemaker_json(repository: Path, tmp_path: Path) -> None:
     assert told["bytes"] == (tmp_path / "m.tar.gz").stat().st_size
     assert (told["multi_model"], told["target"]) == (False, "24.10")
     assert told["pipelines"] == ["loudspeaker"]
+    assert told["shared_memory_bytes"] == 2 << 20
     assert told["environment"] == {
         "SAGEMAKER_TRITON_ADDITIONAL_ARGS": "--disable-auto-complete-config",
         "SAGEMAKER_TRITON_DEFAULT_MODEL_NAME": "loudspeaker",
@@ -280,6 +281,22 @@ def test_flags_for_what_the_script_has_no_variable_for() -> None:
         "--load-model=helper",
     ]
     assert known["SAGEMAKER_TRITON_THREAD_COUNT"] == "19"
+
+
+def test_much_shared_memory_is_warned_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A repository that does not say what it needs gets the script's 16 MiB an instance."""
+    made = variants.repository(tmp_path / "repository", 1)
+    config = made / "add_first" / "config.pbtxt"
+    for count, warned in ((3, False), (4, True)):
+        config.write_text(
+            config.read_text()
+            .replace("count: 1", f"count: {count}")
+            .replace("count: 3", f"count: {count}")
+        )
+        assert run("package", "sagemaker", str(made), "-o", str(tmp_path / "m.tar.gz")) == 0
+        assert ("64 MiB by default" in capsys.readouterr().out) is warned
 
 
 def test_a_variable_has_1024_characters_at_most() -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from ensemblegen.errors import InputError
 from ensemblegen.pbtxt import read as pbtxt
-from ensemblegen.sagemaker import adaptor, layout, memory, script
+from ensemblegen.sagemaker import adaptor, described, layout, memory, script
 from ensemblegen.sagemaker.archives import Folder
 from ensemblegen.sagemaker.endpoint import variables
 
@@ -139,6 +139,15 @@ def test_the_user_s_variables_go_over_those_of_the_archive(
     for path in (tmp_path, tmp_path / "model.tar.gz"):
         known = variables(path)
         assert {name: known[name] for name in expected} == expected
+
+
+def test_a_folder_with_one_archive_is_told_from_one_with_many(tmp_path: Path) -> None:
+    assert described.archive(tmp_path) is None
+    told = tmp_path / "sagemaker.json"
+    told.write_text('{"environment": {}, "multi_model": false, "archive": "m.tar.gz"}')
+    assert described.archive(tmp_path) == tmp_path / "m.tar.gz"
+    told.write_text('{"environment": {}, "multi_model": true, "archive": "."}')
+    assert described.archive(tmp_path) is None
 
 
 def test_archives_of_a_folder(tmp_path: Path) -> None:

@@ -134,6 +134,19 @@ def test_the_container_s_own_words_where_it_would_end(tmp_path: Path) -> None:
         Endpoint.single(tmp_path / "model.tar.gz", options(known))
 
 
+def test_why_decoupled_models_are_refused(tmp_path: Path) -> None:
+    """The adaptor loads one, and answers no request."""
+    made = variants.repository(tmp_path / "made", 1) / "add_first"
+    config = made / "config.pbtxt"
+    config.write_text(config.read_text() + "model_transaction_policy { decoupled: true }\n")
+    with tarfile.open(tmp_path / "model.tar.gz", "w:gz") as archive:
+        archive.add(made, "add_first")
+    with Endpoint.single(tmp_path / "model.tar.gz", options()) as endpoint:
+        answer = httpx.post(f"http://{endpoint.address}/invocations", json=X, timeout=60)
+    assert answer.status_code == 400
+    assert "doesn't support models with decoupled transaction policy" in answer.json()["error"]
+
+
 @pytest.fixture(scope="module")
 def archives(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Of pipelines with members of the same names, and with an ensemble in an ensemble."""

@@ -17,6 +17,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+_DOCKER = 64 << 20
 
 
 @app.callback()
@@ -87,11 +88,24 @@ def _draw(package: Package) -> None:
     out.print(f"{escape(str(package.folder / described.NAME))}:")
     for name, value in package.environment.items():
         out.print(f"  {name}={escape(value)}", soft_wrap=True, highlight=False)
+    _draw_shared(package)
     estimate = package.estimate
     out.print(
         f"the first answer after about {estimate.total:.0f} s: download {estimate.download:.1f}, "
         f"unpack {estimate.unpack:.1f}, load {estimate.start:.1f}"
     )
+
+
+def _draw_shared(package: Package) -> None:
+    """What Python models take of the container's /dev/shm, which nobody can enlarge there."""
+    size = package.shared_memory
+    if size > _DOCKER:
+        text = f"{_size(size)} of shared memory at the start, and containers have 64 MiB by default"
+        console().print(
+            f"[yellow]warning[/]: {text}: fewer instances, or smaller batches, need less"
+        )
+    elif size:
+        console().print(f"{_size(size)} of shared memory at the start")
 
 
 def _size(count: int) -> str:

@@ -30,8 +30,12 @@ def memory(text: str | None) -> int | None:
 def serve(path: Path, options: Options, host: str, limit: int | None, format: Format) -> None:
     """Until Ctrl-C: one archive as it is, or a folder of them behind the front door."""
     from ensemblegen.errors import InputError, MachineError, Problem
+    from ensemblegen.sagemaker import described
     from ensemblegen.sagemaker.endpoint import Endpoint
 
+    single = described.archive(path)
+    if single is not None:
+        path = single
     if path.is_dir():
         _many(path, options, host, limit, format)
     elif path.is_file():

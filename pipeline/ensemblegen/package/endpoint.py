@@ -12,7 +12,7 @@ Loading. Triton loads 4 models at once; a pipeline with more of them loads up to
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ensemblegen.engine import launch, pools
@@ -47,6 +47,13 @@ def environment(pipelines: Sequence[Pipeline], *, multi_model: bool, sized: bool
         found[script.ADDITIONAL] = " ".join(arguments)
     _require_sayable(found)
     return dict(sorted(found.items()))
+
+
+def shared_memory(pipelines: Sequence[Pipeline], variables: Mapping[str, str]) -> int:
+    """Bytes of /dev/shm that the Python instances of `pipelines` take at the start."""
+    models = [model for pipeline in pipelines for model in pipeline.models]
+    count = sum(model.instances for model in models if model.backend == "python")
+    return count * int(variables.get(script.REGION, script.REGION_DEFAULT))
 
 
 def _regions(models: Sequence[Model]) -> dict[str, str]:

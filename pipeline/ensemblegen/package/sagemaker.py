@@ -19,14 +19,14 @@ from ensemblegen.content import Linked, sha256, size
 from ensemblegen.engine import repository as repositories
 from ensemblegen.engine.locate import EMBEDDED_RELEASE
 from ensemblegen.engine.repository import Repository
-from ensemblegen.errors import InputError, Problem
+from ensemblegen.errors import InputError, MachineError, Problem
 from ensemblegen.manifest import Manifest, ManifestFile
 from ensemblegen.package import archive, contents, embedding, endpoint, pipelines
 from ensemblegen.package.archive import Written
 from ensemblegen.package.contents import Item
 from ensemblegen.package.embedding import Embedded
 from ensemblegen.package.pipelines import Pipeline
-from ensemblegen.sagemaker import adaptor
+from ensemblegen.sagemaker import adaptor, script
 from ensemblegen.sagemaker.described import NAME
 
 _CONFIG = "config.pbtxt"
@@ -51,7 +51,8 @@ class Estimate:
     """Roughly, in seconds: how long an instance takes until it answers.
 
     Downloads come at 100 MiB a second and are unpacked at 150; Triton loads four models at once,
-    and a Python instance takes 1.5 s to start, besides what its own code loads.
+    and a Python instance takes 1.5 s to start, besides what its own code loads and environments,
+    which Triton unpacks by itself.
     """
 
     download: float
@@ -72,6 +73,8 @@ class Package:
     environment: dict[str, str]
     multi_model: bool
     target: str
+    shared_memory: int
+    """Bytes of /dev/shm that Python models take at the start, with all archives loaded."""
 
     @property
     def estimate(self) -> Estimate:
@@ -88,7 +91,11 @@ def prepare(path: Path, model: str | None = None, *, multi_model: bool) -> tuple
     problems = [problem for each in found for problem in _refusals(each, multi_model=multi_model)]
     if problems:
         raise InputError(problems)
-    return tuple(_prepared(repository, each, multi_model=multi_model) for each in found)
+    try:
+        return tuple(_prepared(repository, each, multi_model=multi_model) for each in found)
+    except OSError as error:
+        message = f"{error.filename} cannot be packed: {error.strerror or error}"
+        raise InputError([Problem("E643", message)]) from error
 
 
 def write(prepared: Prepared, path: Path) -> Package:
@@ -96,7 +103,7 @@ def write(prepared: Prepared, path: Path) -> Package:
     variables = endpoint.environment([prepared.pipeline], multi_model=False, sized=prepared.sized)
     written = archive.write(prepared.files, path)
     packed = ((prepared.pipeline, written),)
-    return _told(Package(path.parent, packed, variables, multi_model=False, target=prepared.target))
+    return _told([prepared], packed, variables, path.parent)
 
 
 def write_many(prepared: Sequence[Prepared], folder: Path) -> Package:
@@ -109,8 +116,7 @@ def write_many(prepared: Sequence[Prepared], folder: Path) -> Package:
         (each.pipeline, archive.write(each.files, folder / f"{each.pipeline.name}.tar.gz"))
         for each in prepared
     )
-    target = max(each.target for each in prepared)
-    return _told(Package(folder, packed, variables, multi_model=True, target=target))
+    return _told(prepared, packed, variables, folder)
 
 
 def to_json(package: Package) -> dict[str, Any]:
@@ -141,6 +147,7 @@ def to_json(package: Package) -> dict[str, Any]:
         "target": package.target,
         "pipelines": [each.name for each, _ in package.archives],
         "environment": package.environment,
+        "shared_memory_bytes": package.shared_memory,
         "archives": archives,
         "estimate": {
             "download_seconds": round(estimate.download, 1),
@@ -150,11 +157,28 @@ def to_json(package: Package) -> dict[str, Any]:
     }
 
 
-def _told(package: Package) -> Package:
-    text = json_text.text(to_json(package))
-    made = package.folder / f".{NAME}.ensemblegen"
-    made.write_text(text, encoding="utf-8")
-    made.replace(package.folder / NAME)
+def _told(
+    prepared: Sequence[Prepared],
+    packed: tuple[tuple[Pipeline, Written], ...],
+    variables: dict[str, str],
+    folder: Path,
+) -> Package:
+    """Write `sagemaker.json`, last: it names what is there."""
+    package = Package(
+        folder=folder,
+        archives=packed,
+        environment=variables,
+        multi_model=script.DEFAULT not in variables,
+        target=max(each.target for each in prepared),
+        shared_memory=endpoint.shared_memory([each.pipeline for each in prepared], variables),
+    )
+    made = folder / f".{NAME}.ensemblegen"
+    try:
+        made.write_text(json_text.text(to_json(package)), encoding="utf-8")
+        made.replace(folder / NAME)
+    except OSError as error:
+        made.unlink(missing_ok=True)
+        raise MachineError(f"cannot write {folder / NAME}: {error.strerror or error}") from error
     return package
 
 
@@ -189,12 +213,12 @@ def _prepared(repository: Repository, pipeline: Pipeline, *, multi_model: bool) 
     files = {path: each for path, each in files.items() if path not in embedded.dropped}
     files |= embedded.files
     for model in pipeline.models:
-        text = (repository.path / model.name / _CONFIG).read_text(encoding="utf-8")
+        text = (repository.path / model.name / _CONFIG).read_text("utf-8", "surrogateescape")
         text = embedding.rewritten(text, embedded.values.get(model.name), model.name)
         if multi_model:
             mine = model.name == pipeline.name
             text = adaptor.marked(text) if mine else adaptor.hidden(text)
-        files[f"{model.name}/{_CONFIG}"] = text.encode()
+        files[f"{model.name}/{_CONFIG}"] = text.encode("utf-8", "surrogateescape")
     made = pipelines.made(repository.path)
     if made is not None:
         files[manifest.NAME] = _manifest(made, files, embedded)

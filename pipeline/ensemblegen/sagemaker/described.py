@@ -23,3 +23,13 @@ def read(path: Path) -> dict[str, Any]:
         hint = "write it with: ensemblegen package sagemaker REPOSITORY"
         raise InputError([Problem("E649", f"{path} cannot be used: {reason}", hint=hint)]) from None
     return dict(data)
+
+
+def archive(folder: Path) -> Path | None:
+    """The one archive in a folder whose `sagemaker.json` is of a single-model endpoint."""
+    path = folder / NAME
+    if not (folder.is_dir() and path.is_file()):
+        return None
+    known = read(path)
+    name = known.get("archive")
+    return folder / name if known.get("multi_model") is False and isinstance(name, str) else None

@@ -19,6 +19,7 @@ THREADS = "SAGEMAKER_TRITON_THREAD_COUNT"
 VERBOSE = "SAGEMAKER_TRITON_LOG_VERBOSE"
 REGION = "SAGEMAKER_TRITON_SHM_DEFAULT_BYTE_SIZE"
 GROWTH = "SAGEMAKER_TRITON_SHM_GROWTH_BYTE_SIZE"
+REGION_DEFAULT = "16777216"
 
 _ALWAYS = ("--allow-sagemaker=true", "--model-control-mode=explicit")
 _ASIDE = ("grpc", "metrics")
@@ -32,7 +33,7 @@ _FLAGS = (
     ("SAGEMAKER_TRITON_LOG_INFO", "--log-info={}", None),
     ("SAGEMAKER_TRITON_LOG_WARNING", "--log-warning={}", None),
     ("SAGEMAKER_TRITON_LOG_ERROR", "--log-error={}", None),
-    (REGION, "--backend-config=python,shm-default-byte-size={}", "16777216"),
+    (REGION, "--backend-config=python,shm-default-byte-size={}", REGION_DEFAULT),
     (GROWTH, "--backend-config=python,shm-growth-byte-size={}", "1048576"),
     ("SAGEMAKER_TRITON_GRPC_PORT", "--grpc-port={}", None),
     ("SAGEMAKER_TRITON_METRICS_PORT", "--metrics-port={}", None),
