@@ -143,7 +143,7 @@ def test_why_decoupled_models_are_refused(tmp_path: Path) -> None:
         archive.add(made, "add_first")
     with Endpoint.single(tmp_path / "model.tar.gz", options()) as endpoint:
         answer = httpx.post(f"http://{endpoint.address}/invocations", json=X, timeout=60)
-    assert answer.status_code == 400
+    assert answer.status_code == 501
     assert "doesn't support models with decoupled transaction policy" in answer.json()["error"]
 
 
