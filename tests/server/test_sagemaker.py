@@ -24,10 +24,12 @@ from ensemblegen.client.session import Load, Session
 from ensemblegen.engine.ports import Wanted, choose
 from ensemblegen.engine.server import LoadError, Server
 from ensemblegen.errors import InputError
+from ensemblegen.manifest import ManifestTensor
 from ensemblegen.package import sagemaker as package
 from ensemblegen.sagemaker.archives import Folder
 from ensemblegen.sagemaker.endpoint import Endpoint, Options, variables
 from ensemblegen.sagemaker.front import Front
+from ensemblegen.types import DType
 from tests.commands import run
 from tests.conftest import ROOT
 from tests.server import variants
@@ -183,6 +185,18 @@ def test_each_archive_answers_for_itself(url: str) -> None:
     twenty = outputs(invoke(url, "team/twenty.tar.gz"))
     assert twenty == {"y": [21.0], "env": ["folder"], "env_first": ["folder"]}
     assert outputs(invoke(url, "ten.tar.gz"))["y"] == [11.0]
+
+
+@pytest.mark.parametrize("binary", [True, False])
+def test_the_front_door_passes_both_kinds_of_bodies_on(url: str, binary: bool) -> None:
+    x, y = (ManifestTensor(name, DType.FP32, (1,)) for name in "xy")
+    interface = Interface("adder", 4, (x,), (y,))
+    given = [rows.from_arguments([f"x={number}"]) for number in range(6)]
+    address = url.removeprefix("http://")
+    with SageMakerSession(address, Call(binary, "ten.tar.gz")) as session:
+        session.require_triton()
+        results = list(session.infer(interface, given, Load(batch=2)))
+    assert [float(each.outputs["y"][0]) for each in results] == [10.0 + n for n in range(6)]
 
 
 @pytest.mark.parametrize(

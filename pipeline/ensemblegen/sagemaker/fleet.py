@@ -68,7 +68,6 @@ class Loaded:
     name: str
     ready: asyncio.Future[None]
     users: int = 0
-    memory: int = 0
     idle: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -98,7 +97,7 @@ class Fleet:
         self._archives = archives
         self._limit = limit
         self._book: dict[str, Loaded] = {}  # the least recently used first
-        self._known: dict[str, int] = {}
+        self._known: dict[str, int] = {}  # what an archive took when it was loaded last
         self._turn = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()  # the loop itself does not keep them
         self.counts = Counts()
@@ -208,7 +207,7 @@ class Fleet:
         if reply.status != OK:
             raise RefusedError(reply)
         self.counts.loads += 1
-        loaded.memory = self._known[loaded.name] = max(0, await self._used() - before)
+        self._known[loaded.name] = max(0, await self._used() - before)
         await self._shrink(0)
 
     def _place(self, name: str, folder: Path) -> None:
