@@ -127,12 +127,12 @@ def pattern(count: int, requests: int) -> list[int]:
     return chosen
 
 
-def call_all(address: str, chosen: list[int], threads: int) -> list[Call]:
-    """All requests through boto3, a bounded number at a time."""
+def client(address: str, threads: int) -> Any:
+    """boto3's client of an endpoint, which neither retries nor signs for anyone."""
     import boto3
     from botocore.config import Config  # type: ignore[import-untyped]
 
-    runtime = boto3.client(
+    return boto3.client(
         "sagemaker-runtime",
         endpoint_url=f"http://{address}",
         region_name="us-east-1",
@@ -140,32 +140,45 @@ def call_all(address: str, chosen: list[int], threads: int) -> list[Call]:
         aws_secret_access_key="local",  # noqa: S106 - nobody looks at it
         config=Config(retries={"max_attempts": 0}, read_timeout=300, max_pool_connections=threads),
     )
-    seen: set[int] = set()
 
-    def call(number: int) -> Call:
-        variant = chosen[number]
-        first = variant not in seen
-        seen.add(variant)
-        x = float(number % 17)
-        tensor = {"name": "x", "shape": [1, 1], "datatype": "FP32", "data": [x]}
-        began = time.perf_counter()
-        wrong = None
-        try:
-            reply = runtime.invoke_endpoint(
-                EndpointName="fleet",
-                TargetModel=f"variant_{variant:03d}.tar.gz",
-                ContentType="application/json",
-                Body=json.dumps({"inputs": [tensor]}),
-            )
-            (y,) = json.loads(reply["Body"].read())["outputs"][0]["data"]
-            if y != expected(variant, x):
-                wrong = f"{y} is not {expected(variant, x)}"
-        except Exception as error:  # noqa: BLE001 - each is counted
-            wrong = f"{type(error).__name__}: {error}"
-        return Call(variant, first, time.perf_counter() - began, wrong)
 
+def call(runtime: Any, number: int, variant: int, *, first: bool) -> Call:
+    """One request and its answer, compared."""
+    x = float(number % 17)
+    tensor = {"name": "x", "shape": [1, 1], "datatype": "FP32", "data": [x]}
+    began = time.perf_counter()
+    wrong = None
+    try:
+        reply = runtime.invoke_endpoint(
+            EndpointName="fleet",
+            TargetModel=f"variant_{variant:03d}.tar.gz",
+            ContentType="application/json",
+            Body=json.dumps({"inputs": [tensor]}),
+        )
+        (y,) = json.loads(reply["Body"].read())["outputs"][0]["data"]
+        if y != expected(variant, x):
+            wrong = f"{y} is not {expected(variant, x)}"
+    except Exception as error:  # noqa: BLE001 - each is counted
+        wrong = f"{type(error).__name__}: {error}"
+    return Call(variant, first, time.perf_counter() - began, wrong)
+
+
+def call_all(address: str, chosen: list[int], threads: int) -> list[Call]:
+    """All requests, in their order, a bounded number at a time."""
+    runtime = client(address, threads)
+    first_of = {variant: number for number, variant in reversed(list(enumerate(chosen)))}
+    calls: list[Call] = []
     with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(call, range(len(chosen))))
+        running = [
+            pool.submit(call, runtime, number, variant, first=first_of[variant] == number)
+            for number, variant in enumerate(chosen)
+        ]
+        for each in running:
+            calls.append(each.result())
+            if len(calls) % 500 == 0:
+                wrong = sum(one.wrong is not None for one in calls)
+                print(f"{len(calls)} requests, {wrong} of them wrong", flush=True)
+    return calls
 
 
 def summary(calls: list[Call], seconds: float) -> dict[str, Any]:
