@@ -83,7 +83,7 @@ def test_the_flagship_answers_as_on_the_plain_server(
 ) -> None:
     archive = tmp_path / "model.tar.gz"
     assert run("package", "sagemaker", str(repository), "-o", str(archive)) == 0
-    interface = Interface.of(manifest.read(repository))
+    interface = Interface.of(manifest.read(repository).pipeline())
     demo = ROOT / "ensembles/readability/demo.jsonl"
 
     def scores(session: Session) -> list[Any]:

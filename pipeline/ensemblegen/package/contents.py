@@ -10,6 +10,7 @@ from pathlib import Path
 from ensemblegen.content import Linked
 from ensemblegen.engine.repository import Repository
 from ensemblegen.errors import InputError, Problem
+from ensemblegen.package import pipelines
 
 _UNPACKED = frozenset({"__pycache__", "configs"})
 """What servers leave behind, and the variants that a packed repository has no use for."""
@@ -30,7 +31,7 @@ def of_models(repository: Repository, names: Iterable[str]) -> dict[str, Item]:
     """Each file of the models, by its path in the archive."""
     found: dict[str, Item] = {}
     for name in sorted(names):
-        folder = repository.path / name
+        folder = pipelines.folder(repository, name)
         found |= {f"{name}/{path}": item for path, item in _below(folder, folder.resolve())}
     return found
 

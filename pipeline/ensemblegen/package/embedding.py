@@ -17,7 +17,7 @@ from ensemblegen.backends.python import ENVIRONMENT, HERE
 from ensemblegen.content import Linked
 from ensemblegen.engine.repository import Model, Repository
 from ensemblegen.errors import InputError, Problem
-from ensemblegen.package import contents
+from ensemblegen.package import contents, pipelines
 from ensemblegen.package.contents import Item
 
 
@@ -43,7 +43,7 @@ def embed(repository: Repository, models: Sequence[Model]) -> Embedded:
     for model in models:
         if not model.environment:
             continue
-        place = _place(model.environment, repository.path / model.name)
+        place = _place(model.environment, pipelines.folder(repository, model.name))
         if place is None or not place.exists():
             problems.append(_missing(model, place))
         else:
@@ -51,7 +51,7 @@ def embed(repository: Repository, models: Sequence[Model]) -> Embedded:
     if problems:
         raise InputError(problems)
     for identity, users in sorted(shared.items(), key=lambda each: each[1][0][0].name):
-        _add(found, identity, users, repository.path)
+        _add(found, identity, users, repository)
     return found
 
 
@@ -78,10 +78,12 @@ def _identity(place: Path) -> str:
     return str(place.resolve()) if place.is_dir() else Linked(place).sha256
 
 
-def _add(found: Embedded, identity: str, users: Iterable[tuple[Model, Path]], root: Path) -> None:
+def _add(
+    found: Embedded, identity: str, users: Iterable[tuple[Model, Path]], repository: Repository
+) -> None:
     """Put one environment where the first of its users has it, and lead the others there."""
     (home, place), *others = users
-    own = root / home.name
+    own = pipelines.folder(repository, home.name)
     within = place.is_relative_to(own)
     name = place.relative_to(own).as_posix() if within else place.name
     if not within and f"{home.name}/{name}" in found.inside.values():
@@ -94,8 +96,9 @@ def _add(found: Embedded, identity: str, users: Iterable[tuple[Model, Path]], ro
     for model, copy in others:
         found.inside[model.name] = target
         found.values[model.name] = (str(model.environment), f"{HERE}/../{target}")
-        if copy != place and copy.is_file() and copy.is_relative_to(root):
-            found.dropped.add(copy.relative_to(root).as_posix())
+        near = pipelines.folder(repository, model.name)
+        if copy != place and copy.is_file() and copy.is_relative_to(near):
+            found.dropped.add(f"{model.name}/{copy.relative_to(near).as_posix()}")
 
 
 def _items(place: Path, target: str) -> dict[str, Item]:

@@ -10,7 +10,7 @@ from ensemblegen import manifest
 from ensemblegen.engine.repository import Model, Repository
 from ensemblegen.errors import InputError, Problem, did_you_mean
 from ensemblegen.importing import callees
-from ensemblegen.manifest import Manifest
+from ensemblegen.manifest import Manifest, ManifestPipeline
 from ensemblegen.repository import discover
 
 
@@ -47,9 +47,10 @@ def made(path: Path) -> Manifest | None:
 def find(repository: Repository, model: str | None = None) -> tuple[Pipeline, ...]:
     """The pipelines of a repository, by name; only that of `model` where it is given.
 
-    A compiled repository is one pipeline, with all that lies in it. In one that was written by
-    hand, it is each ensemble that is a step of no other, with the models whose names the code of
-    its members holds. InputError E642 where none can be told, E704 where `model` is none.
+    In a compiled repository they are those of its manifest, with the models that it says they
+    call. In one that was written by hand, each ensemble is one that is a step of no other, with
+    the models whose names the code of its members holds. InputError E642 where none can be told,
+    E704 where `model` is none.
     """
     models = {each.name: each for each in repository.models}
     if model is not None and model not in models:
@@ -57,22 +58,55 @@ def find(repository: Repository, model: str | None = None) -> tuple[Pipeline, ..
         raise InputError([Problem("E704", f"{repository.path} has no model '{model}'", hint=hint)])
     compiled = made(repository.path)
     if compiled is not None:
-        return (_pipeline(model or compiled.pipeline, models, set(models)),)
-    everything = {name: discover.model(repository.path / name) for name in models}
-    found = []
-    for root in [model] if model is not None else _roots(repository):
-        reached = [everything[name] for name in _reached(root, models)]
-        called = {each.name for each in callees.of(reached, everything)}
-        found.append(_pipeline(root, models, called))
+        wanted = [each for each in compiled.pipelines if model in (None, each.name)]
+        found = [_compiled(each, compiled, models) for each in wanted]
+        if model is not None and not wanted:
+            found = [_pipeline(model, models, set(models))]
+    else:
+        roots = _roots(repository) if model is None else [model]
+        found = [_written(root, repository, models) for root in roots]
     return tuple(sorted(found, key=lambda each: each.name))
 
 
-def _pipeline(root: str, models: Mapping[str, Model], others: set[str]) -> Pipeline:
+def folder(repository: Repository, model: str) -> Path:
+    """Where a model lies: in the repository, or in one beside it."""
+    places = (each / model for each in (repository.path, *repository.beside))
+    return next(place for place in places if (place / "config.pbtxt").is_file())
+
+
+def _compiled(
+    pipeline: ManifestPipeline, compiled: Manifest, models: Mapping[str, Model]
+) -> Pipeline:
+    calls = {each.name: each.calls for each in compiled.models}
+    needed: set[str] = set()
+    waiting = [*pipeline.models, *_reached(pipeline.name, models)]
+    while waiting:
+        name = waiting.pop()
+        if name not in needed:
+            needed.add(name)
+            waiting += [*calls.get(name, ()), *(models[name].steps if name in models else ())]
+    return _pipeline(pipeline.name, models, needed)
+
+
+def _written(root: str, repository: Repository, models: Mapping[str, Model]) -> Pipeline:
+    everything = {name: discover.model(repository.path / name) for name in models}
+    reached = [everything[name] for name in _reached(root, models)]
+    return _pipeline(root, models, {each.name for each in callees.of(reached, everything)})
+
+
+def _pipeline(root: str, models: Mapping[str, Model], needed: set[str]) -> Pipeline:
+    """InputError E643 for a model that is named and that is not at hand."""
     reached = _reached(root, models)
+    steps = {step for name in reached for step in models[name].steps}
+    lacking = sorted((needed | steps) - models.keys())
+    if lacking:
+        message = f"'{root}' needs {', '.join(lacking)}, which no repository at hand holds"
+        hint = "put the models there; a package holds all that it needs"
+        raise InputError([Problem("E643", message, hint=hint)])
     return Pipeline(
         root,
         tuple(models[name] for name in sorted(reached)),
-        tuple(models[name] for name in sorted(others - reached)),
+        tuple(models[name] for name in sorted(needed - reached)),
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 from ensemblegen import json_text, manifest
 from ensemblegen.content import Linked, sha256, size
 from ensemblegen.engine import repository as repositories
+from ensemblegen.engine import server
 from ensemblegen.engine.locate import EMBEDDED_RELEASE
 from ensemblegen.engine.repository import Repository
 from ensemblegen.errors import InputError, MachineError, Problem
@@ -84,6 +85,7 @@ class Package:
 
 def prepare(path: Path, model: str | None = None, *, multi_model: bool) -> tuple[Prepared, ...]:
     """The pipelines of a repository as they are to be packed; InputError with all that refuses."""
+    server.require_plans(path)
     repository = repositories.read(path)
     found = pipelines.find(repository, model)
     if not multi_model:
@@ -213,7 +215,8 @@ def _prepared(repository: Repository, pipeline: Pipeline, *, multi_model: bool) 
     files = {path: each for path, each in files.items() if path not in embedded.dropped}
     files |= embedded.files
     for model in pipeline.models:
-        text = (repository.path / model.name / _CONFIG).read_text("utf-8", "surrogateescape")
+        config = pipelines.folder(repository, model.name) / _CONFIG
+        text = config.read_text("utf-8", "surrogateescape")
         text = embedding.rewritten(text, embedded.values.get(model.name), model.name)
         if multi_model:
             mine = model.name == pipeline.name
@@ -221,16 +224,22 @@ def _prepared(repository: Repository, pipeline: Pipeline, *, multi_model: bool) 
         files[f"{model.name}/{_CONFIG}"] = text.encode("utf-8", "surrogateescape")
     made = pipelines.made(repository.path)
     if made is not None:
-        files[manifest.NAME] = _manifest(made, files, embedded)
+        files[manifest.NAME] = _manifest(made, pipeline, files, embedded)
     target = made.target if made else EMBEDDED_RELEASE
     return Prepared(pipeline, files, sized=made is not None, target=target)
 
 
-def _manifest(made: Manifest, files: dict[str, Item], embedded: Embedded) -> bytes:
+def _manifest(
+    made: Manifest, pipeline: Pipeline, files: Mapping[str, Item], embedded: Embedded
+) -> bytes:
     """The manifest of the packed repository, which is a compiled one still."""
-    places = {each.execution: embedded.inside.get(each.name) for each in made.models}
+    kept = {model.name for model in pipeline.models}
+    models = tuple(each for each in made.models if each.name in kept)
+    places = {each.execution: embedded.inside.get(each.name) for each in models}
     packed = replace(
         made,
+        pipelines=tuple(each for each in made.pipelines if each.name in kept),
+        models=models,
         files={
             path: ManifestFile(sha256(each), size(each))
             for path, each in files.items()
@@ -241,6 +250,7 @@ def _manifest(made: Manifest, files: dict[str, Item], embedded: Embedded) -> byt
             for each in made.environments
             if places.get(each.key) is not None
         ),
+        deployed=(),
     )
     return json_text.text(manifest.to_json(packed)).encode()
 
