@@ -21,6 +21,9 @@ from ensemblegen.client import rows
 from ensemblegen.client.interface import Interface, Protocol
 from ensemblegen.client.sagemaker import Call, SageMakerSession
 from ensemblegen.client.session import Load, Session
+from ensemblegen.compile import make_plan
+from ensemblegen.emit.files import files
+from ensemblegen.emit.write import write
 from ensemblegen.engine.ports import Wanted, choose
 from ensemblegen.engine.server import LoadError, Server
 from ensemblegen.errors import InputError
@@ -33,6 +36,7 @@ from ensemblegen.types import DType
 from tests.commands import run
 from tests.conftest import ROOT
 from tests.server import variants
+from tests.server.test_branches import CHAIN, STEPS
 
 HAND_WRITTEN = ROOT / "tests" / "hand_written"
 TARGET = "X-Amzn-SageMaker-Target-Model"
@@ -116,6 +120,23 @@ def test_models_that_python_code_calls_are_loaded(tmp_path: Path) -> None:
         answered = outputs(httpx.post(url, json=case["request"], timeout=60))
         assert answered == {name: each["data"] for name, each in case["outputs"].items()}
         assert httpx.get(f"http://{endpoint.address}/v2/health/ready").status_code == 400
+
+
+def test_steps_that_run_on_a_condition_or_for_each_element(tmp_path: Path) -> None:
+    """They are called by our own Python models, as the manifest says; the endpoint loads them."""
+    (tmp_path / "steps.py").write_text(STEPS)
+    (tmp_path / "pipeline.yaml").write_text(CHAIN)
+    write(files(make_plan(tmp_path / "pipeline.yaml")), tmp_path / "repository")
+    known = pack(tmp_path / "repository", tmp_path / "model.tar.gz")
+    loaded = known["SAGEMAKER_TRITON_ADDITIONAL_ARGS"].split()
+    assert loaded[-2:] == ["--load-model=chain_label", "--load-model=chain_pick"]
+    given = {"name": "x", "shape": [1, 2], "datatype": "FP32", "data": [2.0, 7.0]}
+    with Endpoint.single(tmp_path / "model.tar.gz", options(known)) as endpoint:
+        url = f"http://{endpoint.address}/invocations"
+        answered = outputs(httpx.post(url, json={"inputs": [given]}, timeout=60))
+    assert answered == {"TEXT": ["1", "2", "3", "4"]}
+    with pytest.raises(InputError, match="which a multi-model endpoint does not load"):
+        package.prepare(tmp_path / "repository", multi_model=True)
 
 
 def test_what_does_not_load_is_said(tmp_path: Path) -> None:
