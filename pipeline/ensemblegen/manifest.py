@@ -66,6 +66,8 @@ class ManifestEnvironment:
     """The file inside that tells it from other environments, and its hash."""
     marker_sha256: str
     path: str | None = None
+    inside: str | None = None
+    """In a package: where its one copy lies in the repository, for all models."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +167,7 @@ def from_json(data: Any, where: str = NAME) -> Manifest:
 
 
 def to_json(manifest: Manifest) -> dict[str, Any]:
-    environments = [asdict(each) for each in manifest.environments]
+    environments = [_environment_json(each) for each in manifest.environments]
     return {
         "ensemblegen": manifest.ensemblegen,
         "format": FORMAT,
@@ -213,6 +215,13 @@ def _model_json(model: ManifestModel) -> dict[str, Any]:
         written["batch_bytes"] = model.batch_bytes
     if model.calls:
         written["calls"] = list(model.calls)
+    return written
+
+
+def _environment_json(environment: ManifestEnvironment) -> dict[str, Any]:
+    written = asdict(environment)
+    if environment.inside is None:
+        del written["inside"]
     return written
 
 

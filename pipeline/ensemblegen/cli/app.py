@@ -34,7 +34,7 @@ COMMANDS = (
     "schema",
 )
 """In the order of the help text: the order in which a pipeline's author meets them."""
-GROUPS = ("env",)
+GROUPS = ("env", "package")
 """Commands that have commands of their own."""
 
 _INTERRUPTED = 130

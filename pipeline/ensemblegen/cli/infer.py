@@ -57,11 +57,16 @@ class _Place:
     meant: Meant
     protocol: Protocol
     options: Options
+    sagemaker: str | None = None
+    """`host:port` of an endpoint of SageMaker's protocol."""
+    target: str | None = None
+    json: bool = False
 
 
 def infer(
     repository: Annotated[
-        Path | None, typer.Argument(help="The repository to call, or use --url.")
+        Path | None,
+        typer.Argument(help="The repository to call, or use --url; of an endpoint, its archive."),
     ] = None,
     input: Annotated[
         list[str] | None,
@@ -77,6 +82,15 @@ def infer(
         typer.Option("--file", "-f", help="Rows: a .jsonl or .csv file; - for JSON lines."),
     ] = None,
     url: Annotated[str | None, typer.Option(help="host:port of a running server.")] = None,
+    sagemaker: Annotated[
+        str | None, typer.Option(help="host:port of a SageMaker endpoint on this machine.")
+    ] = None,
+    target_model: Annotated[
+        str | None, typer.Option(help="The archive of a multi-model endpoint to call.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Send and receive JSON, not bytes (--sagemaker).")
+    ] = False,
     pipeline: PipelineOption = None,
     model: Annotated[
         str | None, typer.Option(help="The model to call, if not the pipeline.")
@@ -104,23 +118,29 @@ def infer(
     from ensemblegen.client.session import Load
     from ensemblegen.engine.server import Options
 
-    _require_usage(repository, url, input, file)
+    _require_usage(repository, url or sagemaker, input, file)
+    _require_sagemaker(repository, url, sagemaker, target_model, as_json=as_json)
     require_one_name(repository, pipeline, model)
-    url = _address(url) if url is not None else None
+    url = _address(url, "--url") if url is not None else None
+    sagemaker = _address(sagemaker, "--sagemaker") if sagemaker is not None else None
     if output is not None:
         destination.require_writable(output)
-    meant = Meant.of(repository, pipeline, model)
+    meant = (
+        Meant.of(repository, pipeline, model)
+        if sagemaker is None
+        else _described(repository, pipeline)
+    )
     given = _rows(meant.interface, input or [], file)
     options = Options(
         engine=engine,
         server=server,
-        target=target_of(repository) if repository is not None else "",
+        target=target_of(repository) if repository is not None and not sagemaker else "",
         profile=device,
         log_file=log_file,
         timeout=timeout,
         only=meant.models,
     )
-    place = _Place(repository, url, meant, protocol, options)
+    place = _Place(repository, url, meant, protocol, options, sagemaker, target_model, json=as_json)
     load = Load(batch, concurrency, timeout)
     with _session(place) as (session, interface):
         results = session.infer(interface, given, load)
@@ -143,13 +163,32 @@ def _require_usage(
         raise typer.BadParameter("give the values with --input, or the rows with --file")
 
 
-def _address(url: str) -> str:
+def _require_sagemaker(
+    repository: Path | None,
+    url: str | None,
+    sagemaker: str | None,
+    target: str | None,
+    *,
+    as_json: bool,
+) -> None:
+    if sagemaker is None:
+        if target is not None or as_json:
+            raise typer.BadParameter("--target-model and --json are for --sagemaker")
+        return
+    if url is not None:
+        raise typer.BadParameter("--url or --sagemaker, not both")
+    if repository is None:
+        # Nothing there says what the pipeline takes: the adaptor has no metadata.
+        raise typer.BadParameter("give the archive or the repository that the endpoint serves")
+
+
+def _address(url: str, option: str) -> str:
     from ensemblegen.client.address import address
 
     try:
         return address(url)
     except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--url") from None
+        raise typer.BadParameter(str(error), param_hint=option) from None
 
 
 def _rows(interface: Interface | None, input: list[str], file: str | None) -> Iterator[Row]:
@@ -173,6 +212,10 @@ def _session(place: _Place) -> Iterator[tuple[Session, Interface]]:
     from ensemblegen.client.session import Session
 
     meant = place.meant
+    if place.sagemaker is not None:
+        with _endpoint(place, place.sagemaker) as found:
+            yield found
+        return
     if place.url is not None:
         with Session(place.url, place.protocol) as session:
             session.require_triton()
@@ -187,6 +230,26 @@ def _session(place: _Place) -> Iterator[tuple[Session, Interface]]:
         url = server.http if place.protocol is Protocol.http else server.grpc
         with Session(url, place.protocol) as session:
             yield session, interface or session.interface(only(session))
+
+
+def _described(repository: Path | None, pipeline: str | None) -> Meant:
+    """What an endpoint takes, which has no metadata: as its archive or repository says."""
+    from ensemblegen.client.interface import Interface
+    from ensemblegen.client.sagemaker import described
+
+    assert repository is not None  # noqa: S101 - required by _require_sagemaker
+    found = described(repository).pipeline(pipeline)
+    return Meant(found.name, Interface.of(found))
+
+
+@contextlib.contextmanager
+def _endpoint(place: _Place, address: str) -> Iterator[tuple[Session, Interface]]:
+    from ensemblegen.client.sagemaker import Call, SageMakerSession
+
+    assert place.meant.interface is not None  # noqa: S101 - of _described
+    with SageMakerSession(address, Call(not place.json, place.target)) as session:
+        session.require_triton()
+        yield session, place.meant.interface
 
 
 def only(session: Session) -> str:

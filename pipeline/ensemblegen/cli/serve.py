@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ensemblegen.cli import serve_sagemaker
 from ensemblegen.cli.meant import PipelineOption
 from ensemblegen.cli.render import Format, console, stderr_console
 from ensemblegen.engine.locate import Choice
@@ -46,7 +47,9 @@ LogOption = Annotated[
 
 
 def serve(
-    repository: Annotated[Path, typer.Argument(help="A model repository, compiled or not.")],
+    repository: Annotated[
+        Path, typer.Argument(help="A model repository, compiled or not; or an archive.")
+    ],
     extra: Annotated[
         list[str] | None, typer.Argument(help="Flags for tritonserver itself, after --.")
     ] = None,
@@ -58,6 +61,15 @@ def serve(
     http_port: Annotated[int | None, typer.Option(help="Default: 8000, or a free one.")] = None,
     grpc_port: Annotated[int | None, typer.Option(help="Default: 8001, or a free one.")] = None,
     metrics_port: Annotated[int | None, typer.Option(help="Default: 8002, or a free one.")] = None,
+    sagemaker: Annotated[
+        bool,
+        typer.Option(
+            "--sagemaker", help="The way SageMaker would: an archive, or a folder of archives."
+        ),
+    ] = False,
+    memory: Annotated[
+        str | None, typer.Option(help="With a folder of archives: what they may take, such as 4g.")
+    ] = None,
     timeout: TimeoutOption = 300.0,
     log_file: LogOption = None,
     format: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.human,
@@ -69,6 +81,26 @@ def serve(
     With --pipeline, only the models of that one are loaded. With --format json, one line is printed
     when every model is ready.
     """
+    if sagemaker:
+        if any(each is not None for each in (grpc_port, metrics_port, device)):
+            raise typer.BadParameter("--sagemaker has one port, --http-port, and no --device")
+        from ensemblegen.sagemaker import endpoint
+
+        behind = endpoint.Options(
+            engine=engine,
+            server=server,
+            port=http_port,
+            variables=endpoint.variables(repository),
+            extra=tuple(extra or ()),
+            log_file=log_file,
+            timeout=timeout,
+        )
+        limit = serve_sagemaker.memory(memory)
+        with contextlib.suppress(KeyboardInterrupt):
+            serve_sagemaker.serve(repository, behind, host, limit, format)
+        return
+    if memory is not None:
+        raise typer.BadParameter("--memory is for --sagemaker with a folder of archives")
     from ensemblegen.engine.ports import Wanted
     from ensemblegen.engine.server import Options
 

@@ -62,19 +62,24 @@ def prepare(
     if engine.kind is Choice.docker:
         return _docker(engine, repository, ports, settings)
     command = [
-        str(engine.program),
         *(f"{beside.FLAG}={each}" for each in (folder, *repository.beside)),
         *_flags(settings.host, ports),
         *_common(settings, repository, gpu=machine.driver()),
         *_pools(repository, settings),
         *_region_flags(_regions(engine, repository), settings.extra),
     ]
-    environment = dict(os.environ)
-    if engine.kind is Choice.embedded:
-        command.append(f"--backend-directory={embedded.backend_directory(engine)}")
-        command.append(f"--cache-directory={embedded.cache_directory(engine)}")
-        environment = embedded.environment(engine)
-    return Launch([*command, *settings.extra], environment)
+    return bare(engine, [*command, *settings.extra])
+
+
+def bare(engine: Engine, flags: list[str]) -> Launch:
+    """The launch of an engine on this machine with `flags` alone, and where its own files are."""
+    if engine.kind is not Choice.embedded:
+        return Launch([str(engine.program), *flags], dict(os.environ))
+    own = [
+        f"--backend-directory={embedded.backend_directory(engine)}",
+        f"--cache-directory={embedded.cache_directory(engine)}",
+    ]
+    return Launch([str(engine.program), *own, *flags], embedded.environment(engine))
 
 
 def with_regions(command: list[str], prefix: str) -> list[str]:
@@ -143,7 +148,7 @@ def _region_flags(regions: pools.Regions | None, extra: tuple[str, ...]) -> list
     return [f"{_BACKEND_FLAG}=python,{key}={value}" for key, value in wanted if key not in given]
 
 
-def _wanted(repository: Repository, extra: tuple[str, ...]) -> list[str]:
+def wanted(repository: Repository, extra: tuple[str, ...] = ()) -> list[str]:
     """What configs ask for and a server does not do by itself: a cache, limits of rates."""
     flags = []
     given = [*_values(extra, "--cache-config"), *_values(extra, "--response-cache-byte-size")]
@@ -176,7 +181,7 @@ def _common(settings: Settings, repository: Repository, *, gpu: bool) -> list[st
         flags.append("--allow-gpu-metrics=false")
     if settings.profile is not None:
         flags.append(f"--model-config-name={settings.profile}")
-    return [*flags, *_wanted(repository, settings.extra)]
+    return [*flags, *wanted(repository, settings.extra)]
 
 
 def _flags(host: str, ports: Ports) -> list[str]:

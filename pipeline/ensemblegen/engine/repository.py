@@ -40,6 +40,14 @@ class Model:
     """It has a rate limiter."""
     host_policies: tuple[str, ...] = ()
     """By name; the server has them from its command line."""
+    steps: tuple[str, ...] = ()
+    """The models that an ensemble's steps run."""
+    decoupled: bool = False
+    """It may answer a request more than once, or not at all."""
+    sequences: bool = False
+    """It keeps what it knows of a sequence of requests."""
+    gpus: tuple[int, ...] = ()
+    """The devices that its config names, ascending."""
 
     @property
     def ensemble(self) -> bool:
@@ -120,6 +128,10 @@ def _model(folder: Path, profile: str | None, batch_bytes: int) -> Model:
         cached=message.response_cache.enable,
         limited=any(group.HasField("rate_limiter") for group in message.instance_group),
         host_policies=tuple(sorted({group.host_policy for group in message.instance_group} - {""})),
+        steps=tuple(dict.fromkeys(step.model_name for step in message.ensemble_scheduling.step)),
+        decoupled=message.model_transaction_policy.decoupled,
+        sequences=message.HasField("sequence_batching"),
+        gpus=tuple(sorted({gpu for group in message.instance_group for gpu in group.gpus})),
     )
 
 

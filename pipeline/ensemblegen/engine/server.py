@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import subprocess
-import sys
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -28,8 +24,9 @@ from ensemblegen.engine import (
 from ensemblegen.engine import repository as repositories
 from ensemblegen.engine.abilities import Way
 from ensemblegen.engine.locate import Choice, Engine
-from ensemblegen.engine.log import Log, plain
+from ensemblegen.engine.log import plain
 from ensemblegen.engine.ports import Ports, Wanted, choose
+from ensemblegen.engine.process import Process
 from ensemblegen.engine.repository import Repository
 from ensemblegen.environments import placed
 from ensemblegen.errors import InputError, MachineError, Problem
@@ -37,10 +34,6 @@ from ensemblegen.trt import plans
 
 _PORT_TRIES = 5
 _POLL = 0.05
-# Adds the package's place to the path last, so that nothing there hides the standard library.
-_BOOT = "import sys; sys.path.append(sys.argv.pop(1)); from ensemblegen.engine import guard; "
-_BOOT += "sys.exit(guard.main(sys.argv[1]))"
-_PACKAGE = Path(__file__).resolve().parent.parent.parent
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +85,7 @@ class Server:
         self.pid: int | None = None
         self.seconds = 0.0
         """How long the start took, until every model was ready."""
-        self._guard: subprocess.Popen[bytes] | None = None
-        self._log: Log | None = None
+        self._process: Process | None = None
         self._missing: set[str] = set()
 
     @classmethod
@@ -106,7 +98,7 @@ class Server:
         options = options or Options()
         read = repositories.read(repository, options.profile, options.only)
         _require_archives(read.path)
-        _require_plans(read.path)
+        require_plans(read.path)
         beside.require_given(read.path, launch.repositories(options.extra))
         engine = locate.find(options.engine, options.server, options.target)
         require(engine, read)
@@ -152,33 +144,19 @@ class Server:
     @property
     def log(self) -> list[str]:
         """The last lines that the server wrote."""
-        return self._log.lines() if self._log else []
+        return self._process.log if self._process else []
 
     def running(self) -> bool:
-        return self._guard is not None and self._guard.poll() is None
+        return self._process is not None and self._process.running()
 
     def wait(self, timeout: float | None = None) -> int | None:
         """The server's exit code, or None if it still runs after `timeout` seconds."""
-        if self._guard is None:
-            return None
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            return self._guard.wait(timeout)
-        return None
+        return self._process.wait(timeout) if self._process else None
 
     def stop(self, *, kill: bool = False) -> None:
         """End the server and wait until nothing of it is left; `kill` does not let it finish."""
-        if self._guard is None or self._guard.stdin is None:
-            return
-        with contextlib.suppress(BrokenPipeError, ValueError):
-            self._guard.stdin.write(b"kill\n" if kill else b"stop\n")
-            self._guard.stdin.flush()
-        try:
-            self._guard.wait()
-        except BaseException:
-            # A second Ctrl-C: closing the pipe leaves the rest to the guard.
-            self._guard.stdin.close()
-            raise
-        self._close()
+        if self._process is not None:
+            self._process.stop(kill=kill)
 
     def _start(self) -> None:
         began = time.monotonic()
@@ -217,35 +195,14 @@ class Server:
             remove=[str(link)] if link else [],
             after=launched.after,
         )
-        self._guard = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", _BOOT, str(_PACKAGE), orders.to_json()],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=launched.environment,
-            start_new_session=True,
-        )
-        assert self._guard.stdout is not None and self._guard.stderr is not None  # noqa: S101, PT018
-        try:
-            self._log = Log(self._guard.stdout, self.options.log_file)
-        except MachineError:
-            self._guard.stdout.close()
-            self.stop(kill=True)
-            raise
-        first = self._guard.stderr.readline()
-        try:
-            self.pid = json.loads(first)["pid"]
-        except (ValueError, KeyError, TypeError):
-            words = (first + self._guard.stderr.read()).decode("utf-8", "replace").strip()
-            self.stop(kill=True)
-            last = words.splitlines()[-1] if words else "no reason given"
-            raise MachineError(f"tritonserver cannot be started: {last}") from None
+        self._process = Process(orders, launched.environment, self.options.log_file)
+        self.pid = self._process.pid
 
     def _until_ready(self, deadline: float) -> str | None:
         """None when ready, or the address that another program has."""
         waiting = [model.name for model in self.repository.models]
         while True:
-            ended = self._guard is None or self._guard.poll() is not None
+            ended = not self.running()
             if not ended:
                 waiting = probe.not_ready(self.host, self.ports.http, waiting)
                 if not waiting and self._answers():
@@ -265,8 +222,8 @@ class Server:
         return not self._missing and failure.port_taken(lines) is None and self.running()
 
     def _give_up(self, waiting: list[str], *, ended: bool) -> str:
-        if ended and self._log is not None:
-            self._log.join(2)
+        if ended and self._process is not None:
+            self._process.read_to_end()
         lines = self.log
         taken = failure.port_taken(lines)
         if taken is not None:
@@ -284,14 +241,6 @@ class Server:
             "give it longer with --timeout, or look into the models",
         )
 
-    def _close(self) -> None:
-        if self._log is not None:
-            self._log.join(2)
-        for pipe in (self._guard.stdin, self._guard.stderr) if self._guard else ():
-            if pipe is not None:
-                with contextlib.suppress(BrokenPipeError):
-                    pipe.close()
-
     def _address(self, port: int) -> str:
         return f"[{self.host}]:{port}" if ":" in self.host else f"{self.host}:{port}"
 
@@ -304,7 +253,7 @@ def _require_archives(repository: Path) -> None:
             raise InputError(problems)
 
 
-def _require_plans(repository: Path) -> None:
+def require_plans(repository: Path) -> None:
     """InputError where a TensorRT plan is still to be built."""
     problems = [
         Problem("E496", f"the plan of '{model}' is not built yet", hint=f"python3 {builder}")

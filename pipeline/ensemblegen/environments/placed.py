@@ -21,6 +21,9 @@ _DAMAGED = "remove it, run `ensemblegen env build PIPELINE`, and compile the pip
 def paths(repository: Path, made: Manifest) -> Iterator[tuple[ManifestEnvironment, Path]]:
     """Where each environment of a compiled repository lies: once, or in each model's folder."""
     for each in made.environments:
+        if each.inside is not None:
+            yield each, repository / each.inside
+            continue
         if each.path is not None:
             yield each, repository.resolve().parent / each.path
             continue

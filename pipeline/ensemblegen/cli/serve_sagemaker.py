@@ -1,0 +1,112 @@
+"""`ensemblegen serve --sagemaker`: an endpoint of SageMaker's protocol on this machine."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from ensemblegen.cli.render import Format, console, stderr_console
+
+if TYPE_CHECKING:
+    from ensemblegen.sagemaker.endpoint import Endpoint, Options
+
+_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+
+
+def memory(text: str | None) -> int | None:
+    """Bytes of `4g`, `512m` or a number."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmg]?)(?:i?b)?", text.strip().lower())
+    if match is None or not float(match[1]):
+        raise typer.BadParameter("an amount of memory such as 4g or 512m")
+    return int(float(match[1]) * _UNITS[match[2]])
+
+
+def serve(path: Path, options: Options, host: str, limit: int | None, format: Format) -> None:
+    """Until Ctrl-C: one archive as it is, or a folder of them behind the front door."""
+    from ensemblegen.errors import InputError, MachineError, Problem
+    from ensemblegen.sagemaker import described
+    from ensemblegen.sagemaker.endpoint import Endpoint
+
+    single = described.archive(path)
+    if single is not None:
+        path = single
+    if path.is_dir():
+        _many(path, options, host, limit, format)
+    elif path.is_file():
+        with stderr_console().status("starting tritonserver"):
+            endpoint = Endpoint.single(path, options)
+        with endpoint:
+            _told(endpoint, endpoint.address, None, format)
+            raise MachineError(_ended(endpoint))
+    else:
+        raise InputError([Problem("E646", f"{path} is not there")])
+
+
+def _many(path: Path, options: Options, host: str, limit: int | None, format: Format) -> None:
+    from dataclasses import replace
+
+    from ensemblegen.engine.ports import Wanted, choose, free
+    from ensemblegen.errors import InputError, MachineError, Problem
+    from ensemblegen.sagemaker.archives import Folder
+    from ensemblegen.sagemaker.endpoint import Endpoint
+    from ensemblegen.sagemaker.front import Front
+
+    archives = Folder(path)
+    if not archives.names():
+        hint = f"pack a repository first: ensemblegen package sagemaker {path} -o model.tar.gz"
+        raise InputError([Problem("E646", f"{path} holds no archive (*.tar.gz)", hint=hint)])
+    wanted = 8080 if options.port is None and free(host, 8080) else options.port
+    port = choose(host, Wanted(http=wanted)).http
+    inner = replace(options, port=choose("0.0.0.0", Wanted()).http)  # noqa: S104 - the adaptor's
+    with Endpoint.multi(inner) as endpoint, Front(endpoint, archives, limit, host, port) as front:
+        _told(endpoint, front.address, archives.names(), format)
+        raise MachineError(_ended(endpoint))
+
+
+def _told(endpoint: Endpoint, address: str, archives: list[str] | None, format: Format) -> None:
+    """Say where it is, and wait."""
+    if format is Format.json:
+        # One line, at once: the reader waits for it.
+        print(json.dumps(_json(endpoint, address, archives)), flush=True)
+    else:
+        _draw(endpoint, address, archives)
+    endpoint.wait()
+
+
+def _json(endpoint: Endpoint, address: str, archives: list[str] | None) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "ready": True,
+        "engine": str(endpoint.engine),
+        "pid": endpoint.pid,
+        "sagemaker": address,
+        "multi_model": archives is not None,
+    }
+    return found if archives is None else {**found, "archives": archives}
+
+
+def _draw(endpoint: Endpoint, address: str, archives: list[str] | None) -> None:
+    from rich.markup import escape
+
+    out = console()
+    out.print(f"[bold]{escape(str(endpoint.engine))}[/] behind its SageMaker adaptor")
+    out.print(f"  http://{address}/ping")
+    out.print(f"  http://{address}/invocations")
+    call = f"ensemblegen infer ARCHIVE --sagemaker http://{address}"
+    if archives is not None:
+        out.print(f"  {len(archives)} archives, each loaded when a request asks for it")
+        call += f" --target-model {archives[0]}"
+    out.print(f"try it: {escape(call)} --input NAME=VALUE", soft_wrap=True)
+    out.print("Ctrl-C stops it")
+
+
+def _ended(endpoint: Endpoint) -> str:
+    from ensemblegen.engine.log import plain
+
+    tail = "\n".join(plain(endpoint.log)[-20:])
+    return f"tritonserver ended by itself with exit code {endpoint.wait()}:\n{tail}"

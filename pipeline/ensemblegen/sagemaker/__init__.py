@@ -1,0 +1,1 @@
+"""Amazon SageMaker's side of Triton: the container's layout and start script, and its protocol."""

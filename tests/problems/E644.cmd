@@ -1,0 +1,1 @@
+serve --sagemaker to_pack/E644/model.tar.gz

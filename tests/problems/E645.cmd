@@ -1,0 +1,1 @@
+package sagemaker to_pack/E645 --multi-model packed

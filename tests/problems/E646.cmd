@@ -1,0 +1,1 @@
+serve --sagemaker vocab.txt

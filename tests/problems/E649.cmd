@@ -1,0 +1,1 @@
+serve --sagemaker to_pack/E649/model.tar.gz
