@@ -17,6 +17,7 @@ from ensemblegen.cli import (
     bench,
     check,
     compile,
+    deploy,
     doctor,
     env,
     explain,
@@ -62,6 +63,7 @@ app = typer.Typer(
 for _command in COMMANDS:
     app.command(_command.__name__.rstrip("_"), no_args_is_help=False)(_command)
 app.add_typer(env.app, name="env")
+app.add_typer(deploy.app, name="deploy")
 
 
 def _version(wanted: bool) -> None:

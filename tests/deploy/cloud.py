@@ -1,0 +1,211 @@
+"""moto's AWS over a real socket, made stricter where it is laxer than AWS, and watched.
+
+moto has no UpdateEndpoint, takes a second thing under a name, and has every endpoint in service at
+once. What is added here is written from AWS's API reference, and says what a test may believe.
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+import json
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs
+
+REGION = "eu-west-1"
+ACCOUNT = "123456789012"
+_CHANGING = ("Abort", "Add", "Complete", "Copy", "Create", "Delete", "Deregister", "Put", "Register",
+             "Update", "Upload")  # fmt: skip
+
+
+@dataclass
+class Cloud:
+    """A server, the changes that it was asked for, and what is to happen to them."""
+
+    changes: list[str] = field(default_factory=list)
+    refused: dict[str, tuple[int, str, str]] = field(default_factory=dict)
+    """Of an operation: the status, code and message of its answer."""
+    kill: Callable[[], int | None] = lambda: None
+    """Which process is ended by its next change."""
+    kill_after: int | None = None
+    """Which of the changes, counted from 1, is the last one of that process."""
+    takes: int = 0
+    """How often an endpoint is looked at before it is in service."""
+    fails: str | None = None
+    """Why the next endpoint fails, if it does."""
+    url: str = ""
+
+    def reset(self) -> None:
+        self.changes, self.refused = [], {}
+        self.kill_after, self.takes, self.fails = None, 0, None
+        importlib.import_module("moto.backends")
+        moto_api = importlib.import_module("moto.moto_api._internal.models")
+        moto_api.moto_api_backend.reset()
+
+    def client(self, service: str) -> Any:
+        boto3 = importlib.import_module("boto3")
+        return boto3.client(service, region_name=REGION, endpoint_url=self.url)
+
+    def answer(self, app: Any, environ: dict[str, Any], start: Any) -> Iterable[bytes]:
+        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        environ["wsgi.input"] = io.BytesIO(body)
+        name = operation(environ, body)
+        if name in self.refused:
+            return _refusal(environ, self.refused[name], start)
+        changes = name.startswith(_CHANGING)
+        answered = [*app(environ, start)]
+        if changes:
+            self.changes.append(name)
+            if self.kill_after == len(self.changes) and (process := self.kill()):
+                # It is done, and who asked for it never hears.
+                os.kill(process, signal.SIGKILL)
+        return answered
+
+
+def operation(environ: dict[str, Any], body: bytes) -> str:
+    """What a request asks for, in the words of AWS's API."""
+    target = environ.get("HTTP_X_AMZ_TARGET")
+    if target:
+        return str(target).rpartition(".")[2]
+    path, query = environ["PATH_INFO"], environ.get("QUERY_STRING", "")
+    if "/operation/" in path:
+        return str(path).rpartition("/")[2]
+    action = parse_qs(body.decode("latin-1")).get("Action") if len(body) < 1 << 16 else None
+    return action[0] if action else _s3(environ, path, query)
+
+
+def _s3(environ: dict[str, Any], path: str, query: str) -> str:
+    method = environ["REQUEST_METHOD"]
+    if method == "PUT" and "partNumber" in query:
+        return "UploadPart"
+    if method == "PUT" and path.count("/") > 1:
+        return "CopyObject" if "HTTP_X_AMZ_COPY_SOURCE" in environ else "PutObject"
+    if method == "POST" and "uploadId" in query:
+        return "CompleteMultipartUpload"
+    if method == "POST" and "uploads" in query:
+        return "CreateMultipartUpload"
+    if method == "DELETE":
+        return "AbortMultipartUpload" if "uploadId" in query else "DeleteObject"
+    if method == "GET" and "list-type" in query:
+        return "ListObjectsV2"
+    return f"{method.title()}Other"
+
+
+def _refusal(environ: dict[str, Any], said: tuple[int, str, str], start: Any) -> list[bytes]:
+    status, code, message = said
+    if environ.get("HTTP_X_AMZ_TARGET"):
+        kind, text = "application/x-amz-json-1.1", json.dumps({"__type": code, "message": message})
+    else:
+        kind = "application/xml"
+        text = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
+    start(f"{status} refused", [("Content-Type", kind), ("Content-Length", str(len(text)))])
+    return [text.encode()]
+
+
+def start() -> tuple[Cloud, Callable[[], None]]:
+    """A cloud that answers, and how to end it."""
+    serving = importlib.import_module("werkzeug.serving")
+    moto = importlib.import_module("moto.moto_server.werkzeug_app")
+    cloud = Cloud()
+    _strict(cloud)
+    app = moto.DomainDispatcherApplication(moto.create_backend_app)
+
+    def watched(environ: dict[str, Any], start: Any) -> Iterable[bytes]:
+        return cloud.answer(app, environ, start)
+
+    server = serving.make_server("127.0.0.1", 0, watched, threaded=True,
+                                 request_handler=moto.MotoRequestHandler)  # fmt: skip
+    cloud.url = f"http://127.0.0.1:{server.server_address[1]}"
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+
+    def end() -> None:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+    return cloud, end
+
+
+def _strict(cloud: Cloud) -> None:
+    """Teach moto's SageMaker what AWS does and it does not."""
+    responses = importlib.import_module("moto.sagemaker.responses")
+    models = importlib.import_module("moto.sagemaker.models")
+    error = importlib.import_module("moto.sagemaker.exceptions").ValidationError
+    backend = models.SageMakerModelBackend
+    create = backend.create_endpoint
+    describe = backend.describe_endpoint
+
+    def once(method: str, word: str, kept: str) -> None:
+        original = getattr(backend, method)
+
+        def guarded(self: Any, **words: Any) -> Any:
+            if words[word] in getattr(self, kept):
+                raise error(message=f"Cannot create already existing {words[word]}")
+            return original(self, **words)
+
+        setattr(backend, method, guarded)
+
+    def begin(endpoint: Any, status: str) -> None:
+        endpoint.looks = cloud.takes
+        endpoint.endpoint_status = status if cloud.takes or cloud.fails else "InService"
+        endpoint.outcome, cloud.fails = cloud.fails, None
+
+    def create_endpoint(self: Any, **words: Any) -> Any:
+        if words["endpoint_name"] in self.endpoints:
+            raise error(message=f"Cannot create already existing endpoint {words}")
+        endpoint = create(self, **words)
+        begin(endpoint, "Creating")
+        return endpoint
+
+    def update_endpoint(self: Any) -> Any:
+        """The response, to a request: the configuration is there, and nothing is under way."""
+        known = self.sagemaker_backend
+        endpoint = known.endpoints[self._get_param("EndpointName")]
+        config = self._get_param("EndpointConfigName")
+        variants = known.describe_endpoint_config(config)["ProductionVariants"]
+        if endpoint.endpoint_status != "InService":
+            raise error(message="Cannot update in-progress endpoint")
+        endpoint.before = endpoint.endpoint_config_name
+        endpoint.endpoint_config_name = config
+        endpoint.production_variants = endpoint._process_production_variants(variants)
+        begin(endpoint, "Updating")
+        return responses.ActionResult({"EndpointArn": endpoint.arn})
+
+    def describe_endpoint(self: Any, endpoint_name: str) -> Any:
+        endpoint = self.endpoints.get(endpoint_name)
+        if endpoint is not None and endpoint.endpoint_status in ("Creating", "Updating"):
+            endpoint.looks -= 1
+            if endpoint.looks < 0:
+                _settle(endpoint)
+        return describe(self, endpoint_name)
+
+    def delete_endpoint_config(self: Any, endpoint_config_name: str) -> None:
+        used = [each.endpoint_config_name for each in self.endpoints.values()]
+        assert endpoint_config_name not in used, "a configuration in use must not be deleted"
+        del self.endpoint_configs[endpoint_config_name]
+
+    once("create_model", "model_name", "_models")
+    once("create_endpoint_config", "endpoint_config_name", "endpoint_configs")
+    backend.create_endpoint = create_endpoint
+    backend.describe_endpoint = describe_endpoint
+    backend.delete_endpoint_config = delete_endpoint_config
+    responses.SageMakerResponse.update_endpoint = update_endpoint
+
+
+def _settle(endpoint: Any) -> None:
+    """What comes of a creation or an update: an update that fails leaves all as it was."""
+    if endpoint.outcome is None:
+        endpoint.endpoint_status = "InService"
+        return
+    endpoint.failure_reason = endpoint.outcome
+    if endpoint.endpoint_status == "Updating":
+        endpoint.endpoint_config_name = endpoint.before
+        endpoint.endpoint_status = "InService"
+    else:
+        endpoint.endpoint_status = "Failed"
