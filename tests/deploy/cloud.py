@@ -1,7 +1,7 @@
 """moto's AWS over a real socket, made stricter where it is laxer than AWS, and watched.
 
-moto has no UpdateEndpoint, takes a second thing under a name, and has every endpoint in service at
-once. What is added here is written from AWS's API reference, and says what a test may believe.
+moto has no UpdateEndpoint, takes a second thing under a name, has every endpoint in service at once,
+and keeps the policies of a scalable target that is gone. What is added here is written from AWS's API reference, and says what a test may believe.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import io
 import json
+import logging
 import os
 import signal
 import threading
@@ -16,6 +17,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
+
+from tests.deploy import strict
 
 REGION = "eu-west-1"
 ACCOUNT = "123456789012"
@@ -111,8 +114,9 @@ def start() -> tuple[Cloud, Callable[[], None]]:
     """A cloud that answers, and how to end it."""
     serving = importlib.import_module("werkzeug.serving")
     moto = importlib.import_module("moto.moto_server.werkzeug_app")
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
     cloud = Cloud()
-    _strict(cloud)
+    strict.teach(cloud)
     app = moto.DomainDispatcherApplication(moto.create_backend_app)
 
     def watched(environ: dict[str, Any], start: Any) -> Iterable[bytes]:
@@ -130,82 +134,3 @@ def start() -> tuple[Cloud, Callable[[], None]]:
         thread.join()
 
     return cloud, end
-
-
-def _strict(cloud: Cloud) -> None:
-    """Teach moto's SageMaker what AWS does and it does not."""
-    responses = importlib.import_module("moto.sagemaker.responses")
-    models = importlib.import_module("moto.sagemaker.models")
-    error = importlib.import_module("moto.sagemaker.exceptions").ValidationError
-    backend = models.SageMakerModelBackend
-    create = backend.create_endpoint
-    describe = backend.describe_endpoint
-
-    def once(method: str, word: str, kept: str) -> None:
-        original = getattr(backend, method)
-
-        def guarded(self: Any, **words: Any) -> Any:
-            if words[word] in getattr(self, kept):
-                raise error(message=f"Cannot create already existing {words[word]}")
-            return original(self, **words)
-
-        setattr(backend, method, guarded)
-
-    def begin(endpoint: Any, status: str) -> None:
-        endpoint.looks = cloud.takes
-        endpoint.endpoint_status = status if cloud.takes or cloud.fails else "InService"
-        endpoint.outcome, cloud.fails = cloud.fails, None
-
-    def create_endpoint(self: Any, **words: Any) -> Any:
-        if words["endpoint_name"] in self.endpoints:
-            raise error(message=f"Cannot create already existing endpoint {words}")
-        endpoint = create(self, **words)
-        begin(endpoint, "Creating")
-        return endpoint
-
-    def update_endpoint(self: Any) -> Any:
-        """The response, to a request: the configuration is there, and nothing is under way."""
-        known = self.sagemaker_backend
-        endpoint = known.endpoints[self._get_param("EndpointName")]
-        config = self._get_param("EndpointConfigName")
-        variants = known.describe_endpoint_config(config)["ProductionVariants"]
-        if endpoint.endpoint_status != "InService":
-            raise error(message="Cannot update in-progress endpoint")
-        endpoint.before = endpoint.endpoint_config_name
-        endpoint.endpoint_config_name = config
-        endpoint.production_variants = endpoint._process_production_variants(variants)
-        begin(endpoint, "Updating")
-        return responses.ActionResult({"EndpointArn": endpoint.arn})
-
-    def describe_endpoint(self: Any, endpoint_name: str) -> Any:
-        endpoint = self.endpoints.get(endpoint_name)
-        if endpoint is not None and endpoint.endpoint_status in ("Creating", "Updating"):
-            endpoint.looks -= 1
-            if endpoint.looks < 0:
-                _settle(endpoint)
-        return describe(self, endpoint_name)
-
-    def delete_endpoint_config(self: Any, endpoint_config_name: str) -> None:
-        used = [each.endpoint_config_name for each in self.endpoints.values()]
-        assert endpoint_config_name not in used, "a configuration in use must not be deleted"
-        del self.endpoint_configs[endpoint_config_name]
-
-    once("create_model", "model_name", "_models")
-    once("create_endpoint_config", "endpoint_config_name", "endpoint_configs")
-    backend.create_endpoint = create_endpoint
-    backend.describe_endpoint = describe_endpoint
-    backend.delete_endpoint_config = delete_endpoint_config
-    responses.SageMakerResponse.update_endpoint = update_endpoint
-
-
-def _settle(endpoint: Any) -> None:
-    """What comes of a creation or an update: an update that fails leaves all as it was."""
-    if endpoint.outcome is None:
-        endpoint.endpoint_status = "InService"
-        return
-    endpoint.failure_reason = endpoint.outcome
-    if endpoint.endpoint_status == "Updating":
-        endpoint.endpoint_config_name = endpoint.before
-        endpoint.endpoint_status = "InService"
-    else:
-        endpoint.endpoint_status = "Failed"

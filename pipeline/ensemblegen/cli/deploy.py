@@ -31,7 +31,7 @@ ConfigOption = Annotated[
 ]
 EndpointOption = Annotated[str | None, typer.Option(help="The endpoint's name.")]
 RegionOption = Annotated[
-    str | None, typer.Option(help="The region. [default: boto3's own, as from AWS_REGION]")
+    str | None, typer.Option(help="The region. [default: boto3's own, as from AWS_DEFAULT_REGION]")
 ]
 BucketOption = Annotated[
     str | None, typer.Option(help="NAME or s3://NAME/PREFIX, where archives go.")

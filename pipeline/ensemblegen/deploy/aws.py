@@ -15,8 +15,6 @@ from ensemblegen.deploy import faults
 from ensemblegen.errors import MachineError
 
 _INSTALL = "pip install 'ensemblegen[sagemaker]'"
-_ATTEMPTS = 6
-"""Of a call that was throttled, or not answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +38,7 @@ class Aws:
     def client(self, service: str) -> Any:
         if service not in self._clients:
             config = _library("botocore.config").Config(
-                retries={"mode": "standard", "max_attempts": _ATTEMPTS},
+                retries={"mode": "standard"},  # how often, AWS_MAX_ATTEMPTS says
                 user_agent_extra="ensemblegen",
             )
             with faults.worded(Call(service, "client", {}), self.region):
@@ -90,7 +88,7 @@ def _library(name: str) -> Any:
 
 
 def default_region() -> str | None:
-    """What boto3 finds in AWS_REGION, AWS_DEFAULT_REGION or the profile."""
+    """What boto3 finds in AWS_DEFAULT_REGION or the profile."""
     with faults.worded(Call("sts", "client", {}), ""):
         found: str | None = _library("boto3").session.Session().region_name
     return found

@@ -85,7 +85,7 @@ _NEEDED = {
     "role": "the role that SageMaker takes on",
     "bucket": "the S3 bucket that archives go to",
     "image": "the container's image in ECR",
-    "instance_type": "the type of its machines, such as ml.g5.xlarge",
+    "instance_type": "the type of its machines (such as ml.g5.xlarge)",
     "region": "the region",
 }
 
@@ -93,7 +93,7 @@ _NEEDED = {
 def load(path: Path | None) -> tuple[SageMakerSpec, Document | None]:
     """The file, if there is one; InputError where it is not what may stand there."""
     if path is None:
-        return SageMakerSpec(), None
+        return SageMakerSpec.model_validate({}), None
     document = source.load(path)
     return parse(document), document
 
@@ -181,7 +181,7 @@ def _missing(given: Mapping[str, _Given], path: Path | None) -> Iterator[Problem
             where_ = f"`{key}:` in {path}" if path else f"`{key}:` in a file for --config"
             flag = f"--{word.replace('_', '-')}"
             if word == "region":
-                where_ += ", or AWS_REGION"
+                where_ += ", or AWS_DEFAULT_REGION"
             yield Problem("E650", f"{_NEEDED[word]} is not said", hint=f"{flag}, or {where_}")
 
 

@@ -139,7 +139,7 @@ def _tags(aws: Aws, arn: str) -> dict[str, str]:
 
 def _models(aws: Aws, name: str) -> dict[str, Mapping[str, Any]]:
     listed = aws.pages("sagemaker", "list_models", "Models", NameContains=f"{name}-")
-    found = {}
+    found: dict[str, Mapping[str, Any]] = {}
     for each in listed:
         called = each["ModelName"]
         if is_ours(called, name) and _tags(aws, each["ModelArn"]).get(OWNER) == name:

@@ -53,7 +53,7 @@ def _instances(found: State) -> dict[str, Any] | None:
 
 
 def _model(found: State) -> dict[str, Any] | None:
-    name = found.variant.get("ModelName") if found.variant else None
+    name = str(found.variant.get("ModelName")) if found.variant else ""
     if name not in found.models:
         return None
     container = found.models[name].get("PrimaryContainer", {})
