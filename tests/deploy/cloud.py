@@ -1,7 +1,6 @@
 """moto's AWS over a real socket, made stricter where it is laxer than AWS, and watched.
 
-moto has no UpdateEndpoint, takes a second thing under a name, has every endpoint in service at once,
-and keeps the policies of a scalable target that is gone. What is added here is written from AWS's API reference, and says what a test may believe.
+`strict` has what moto is taught for that.
 """
 
 from __future__ import annotations
@@ -22,8 +21,10 @@ from tests.deploy import strict
 
 REGION = "eu-west-1"
 ACCOUNT = "123456789012"
-_CHANGING = ("Abort", "Add", "Complete", "Copy", "Create", "Delete", "Deregister", "Put", "Register",
-             "Update", "Upload")  # fmt: skip
+_CHANGING = (
+    "Abort", "Add", "Complete", "Copy", "Create", "Delete", "Deregister", "Put", "Register",
+    "Update", "Upload",
+)  # fmt: skip
 
 
 @dataclass
@@ -84,19 +85,17 @@ def operation(environ: dict[str, Any], body: bytes) -> str:
 
 def _s3(environ: dict[str, Any], path: str, query: str) -> str:
     method = environ["REQUEST_METHOD"]
-    if method == "PUT" and "partNumber" in query:
-        return "UploadPart"
-    if method == "PUT" and path.count("/") > 1:
-        return "CopyObject" if "HTTP_X_AMZ_COPY_SOURCE" in environ else "PutObject"
-    if method == "POST" and "uploadId" in query:
-        return "CompleteMultipartUpload"
-    if method == "POST" and "uploads" in query:
-        return "CreateMultipartUpload"
-    if method == "DELETE":
-        return "AbortMultipartUpload" if "uploadId" in query else "DeleteObject"
-    if method == "GET" and "list-type" in query:
-        return "ListObjectsV2"
-    return f"{method.title()}Other"
+    copies = "HTTP_X_AMZ_COPY_SOURCE" in environ
+    known = (
+        ("UploadPart", method == "PUT" and "partNumber" in query),
+        ("CopyObject", method == "PUT" and copies),
+        ("PutObject", method == "PUT" and path.count("/") > 1),
+        ("CompleteMultipartUpload", method == "POST" and "uploadId" in query),
+        ("CreateMultipartUpload", method == "POST" and "uploads" in query),
+        ("AbortMultipartUpload", method == "DELETE" and "uploadId" in query),
+        ("DeleteObject", method == "DELETE"),
+    )
+    return next((name for name, fits in known if fits), f"{method.title()}Other")
 
 
 def _refusal(environ: dict[str, Any], said: tuple[int, str, str], start: Any) -> list[bytes]:
