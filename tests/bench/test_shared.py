@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +15,7 @@ import pytest
 
 from ensemblegen.bench import shared
 from ensemblegen.bench.requests import Payload, Tensor
+from ensemblegen.engine import regions
 from ensemblegen.errors import MachineError
 
 SHM = Path("/dev/shm")  # noqa: S108
@@ -46,7 +51,8 @@ class FakeServer:
 
 
 def left_behind() -> list[Path]:
-    return list(SHM.glob("ensemblegen-bench-*"))
+    mine = f"ensemblegen_{os.getpid()}_*"
+    return list(SHM.glob(mine))
 
 
 PAYLOADS = [
@@ -106,3 +112,19 @@ def test_where_there_is_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("there cannot be")
     assert server.regions == {}
     assert left_behind() == []
+
+
+def test_what_a_killed_run_leaves_goes_with_the_next_server() -> None:
+    code = (
+        "import os, signal\n"
+        "from unittest.mock import Mock\n"
+        "from ensemblegen.bench import shared\n"
+        "with shared.outputs(Mock(), {'y': 64}, 1):\n"
+        "    print(os.getpid(), flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert run.returncode == -signal.SIGKILL
+    mine = f"ensemblegen_{int(run.stdout)}_"
+    (prefix,) = (each for each in regions.left_over() if each.startswith(mine))
+    assert sorted(regions.remove(prefix)) == [f"{prefix}bench", f"{prefix}lock"]

@@ -132,6 +132,18 @@ def test_of_a_long_line_the_mistake_is_shown(
 LIGHT = {"torch", "numpy", "grpc", "treelite", "tritonclient.grpc"}
 
 
+def test_no_package_is_asked_for_plugins(folder: Path, root: Path) -> None:
+    code = (
+        "from importlib import metadata\n"
+        "metadata.entry_points = None\n"  # so that asking fails
+        "from ensemblegen.cli.app import main\n"
+        "main(['compile', 'pipeline.yaml'])\n"
+    )
+    environment = {"PYTHONPATH": str(root / "pipeline"), "PATH": "/usr/bin:/bin"}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+    assert (folder / "build").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "heavy"),
     [

@@ -118,7 +118,7 @@ def _only(report: dict[str, Any]) -> dict[str, Any]:
 
 
 def _memory() -> set[str]:
-    return {path.name for path in Path("/dev/shm").glob("ensemblegen-bench*")}  # noqa: S108
+    return {path.name for path in Path("/dev/shm").glob("ensemblegen_*_bench")}  # noqa: S108
 
 
 @pytest.mark.parametrize(

@@ -65,16 +65,17 @@ class StepSource:
     attribute: str | None
     file: StepFile | None
     document: Document | None
+    single: bool
+    """Whether it is a .py file."""
+    package: str
+    """The name under which the step is imported in the repository."""
     _modules: dict[str, _Names] = field(default_factory=dict, repr=False, compare=False)
 
-    @property
-    def package(self) -> str:
-        """The name under which the step is imported in the repository."""
-        return self.path.stem if self.path.suffix == ".py" else self.path.resolve().name
-
     def code(self, module: str) -> Path:
+        if self.single and module == self.package:
+            return self.path
         inner = f"{module.replace('.', '/')}.py"
-        return self.path.with_name(inner) if self.path.suffix == ".py" else self.path / inner
+        return self.path.with_name(inner) if self.single else self.path / inner
 
     def names(self, module: str) -> _Names:
         """What `module` of it defines. Raises EntryError."""
@@ -84,7 +85,7 @@ class StepSource:
 
     def files(self) -> Iterator[tuple[str, Path]]:
         """Relative path and place of every file that the step consists of, sorted."""
-        if self.path.suffix == ".py":
+        if self.single:
             yield self.path.name, self.path
             return
         for path in sorted(self.path.rglob("*")):
@@ -96,12 +97,15 @@ class StepSource:
 
 def load(path: Path, attribute: str | None) -> StepSource:
     """Read the step at `path`. Raises InputError for a step.yaml that is wrong."""
-    signature = path / "step.yaml"
-    if path.suffix == ".py" or not signature.is_file():
-        return StepSource(path, attribute, None, None)
+    if path.suffix == ".py":
+        return StepSource(path, attribute, None, None, single=True, package=path.stem)
+    signature, package = path / "step.yaml", path.resolve().name
+    if not signature.is_file():
+        return StepSource(path, attribute, None, None, single=False, package=package)
     document = source.load(signature)
     try:
-        return StepSource(path, attribute, StepFile.model_validate(document.data), document)
+        file = StepFile.model_validate(document.data)
+        return StepSource(path, attribute, file, document, single=False, package=package)
     except ValidationError as error:
         raise InputError(problems_of(error, document, StepFile, ())) from None
 
@@ -124,7 +128,7 @@ def entry(found: StepSource, device: Device) -> tuple[str, str] | None:
     if word == "":
         return None
     module, _, attribute = (word or "").partition(":")
-    module = module or (found.path.stem if found.path.suffix == ".py" else "step")
+    module = module or (found.package if found.single else "step")
     names = found.names(module)
     public = [name for name in names.defined if not name.startswith("_")]
     written = _entry_span(found, device)
@@ -175,10 +179,10 @@ def parameters(found: StepSource, module: str, attribute: str) -> Parameters | N
 
 def neighbours(found: StepSource) -> list[str]:
     """Modules that a single .py file imports from beside it: they do not come along."""
-    if found.path.suffix != ".py":
+    if not found.single:
         return []
     try:
-        imported = found.names(found.path.stem).imported
+        imported = found.names(found.package).imported
     except EntryError:
         return []  # reported with the entry
     return [name for name in imported if found.path.with_name(f"{name}.py").is_file()]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import mmap
 import os
-import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,9 +11,10 @@ from pathlib import Path
 
 from ensemblegen.bench.control import Control
 from ensemblegen.bench.requests import Payload, Place
+from ensemblegen.engine import regions
 from ensemblegen.errors import MachineError
 
-_FOLDER = Path("/dev/shm")  # noqa: S108 - where shm_open keeps its objects on Linux
+_OURS = "bench"
 _ALIGNED = 64
 _ROOM = 1.25
 """Text may come out longer another time; so much room is left for it."""
@@ -68,29 +68,39 @@ def outputs(
 @contextmanager
 def _region(server: Control, name: str, size: int) -> Iterator[mmap.mmap]:
     size = max(size, _ALIGNED)
-    path = _FOLDER / name
+    path = regions.FOLDER / name
+    prefix = name.removesuffix(_OURS)
+    lock = regions.hold(prefix)  # so that what a killed run leaves, the next server removes
     try:
-        handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
-    except OSError as error:
-        raise MachineError(f"shared memory cannot be made: {path}: {error.strerror}") from None
-    try:
-        try:
-            # Not only promised: a write into memory that is not there would end the process.
-            os.posix_fallocate(handle, 0, size)
-            memory = mmap.mmap(handle, size)
-        except OSError as error:
-            message = f"no room for {size} bytes of shared memory: {error.strerror}"
-            raise MachineError(message, "smaller --batch or --concurrency") from None
-        finally:
-            os.close(handle)
-        with memory:
+        with _mapped(path, size) as memory:
             server.register(name, f"/{name}", size)
             try:
                 yield memory
             finally:
                 _forget(server, name)
     finally:
-        path.unlink()
+        regions.remove(prefix)
+        if lock is not None:
+            os.close(lock)
+
+
+@contextmanager
+def _mapped(path: Path, size: int) -> Iterator[mmap.mmap]:
+    try:
+        handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
+    except OSError as error:
+        raise MachineError(f"shared memory cannot be made: {path}: {error.strerror}") from None
+    try:
+        # Not only promised: a write into memory that is not there would end the process.
+        os.posix_fallocate(handle, 0, size)
+        memory = mmap.mmap(handle, size)
+    except OSError as error:
+        message = f"no room for {size} bytes of shared memory: {error.strerror}"
+        raise MachineError(message, "smaller --batch or --concurrency") from None
+    finally:
+        os.close(handle)
+    with memory:
+        yield memory
 
 
 def _forget(server: Control, name: str) -> None:
@@ -105,7 +115,7 @@ def _forget(server: Control, name: str) -> None:
 
 
 def _name() -> str:
-    return f"ensemblegen-bench-{secrets.token_hex(6)}"
+    return f"{regions.new_prefix()}{_OURS}"
 
 
 def _up(size: int) -> int:

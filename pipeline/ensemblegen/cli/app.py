@@ -74,11 +74,23 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
-    version: bool = typer.Option(
+    version: bool = typer.Option(  # noqa: ARG001 - its callback acts
         False, "--version", callback=_version, is_eager=True, help="Print the version and leave."
     ),
 ) -> None:
     """Author ensemble pipelines for NVIDIA Triton: one pipeline.yaml in, a repository out."""
+    _look_for_no_plugins()
+
+
+def _look_for_no_plugins() -> None:
+    """At its first model, pydantic asks each package that is installed for plugins: a tenth of the
+    time of a small compile, and more for each package. The variable that tells it not to would
+    reach the author's own code.
+    """
+    with contextlib.suppress(ImportError):
+        from pydantic.plugin import _loader
+
+        _loader._plugins = {}
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:

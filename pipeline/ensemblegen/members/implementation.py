@@ -102,9 +102,9 @@ def _unusable(found: StepSource, site: Site) -> Iterator[tuple[str, str]]:
     if found.package in _RESERVED:
         message = f"a step cannot be called '{found.package}'"
         yield f"{message}: it would hide the module of that name", "rename its folder or file"
-    if found.path.suffix == ".py" and "." in found.path.stem:
+    if found.single and "." in found.package:
         yield f"'{found.path.name}' cannot be imported", "take the dots out of its name"
-    if found.path.is_dir() and site.folder.resolve().is_relative_to(found.path.resolve()):
+    if not found.single and site.folder.resolve().is_relative_to(found.path.resolve()):
         message = "a step's folder cannot hold the pipeline: all of it would be copied"
         yield message, "put the step into a folder of its own, or name its .py file"
     for name in step_source.neighbours(found):
