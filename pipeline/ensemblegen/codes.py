@@ -228,6 +228,7 @@ CODES = {
     "E654": Code("a role that SageMaker cannot take on"),
     "E655": Code("a bucket that cannot be used"),
     "E656": Code("an endpoint's name cannot be used"),
+    "E657": Code("a load test cannot be run as it is described"),
     "E701": Code("the folder is no repository that can be used"),
     "E702": Code("a model does not load"),
     "E703": Code("a value does not fit its input"),

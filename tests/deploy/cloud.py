@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import http.client
 import importlib
 import io
 import json
@@ -42,11 +43,13 @@ class Cloud:
     """How often an endpoint is looked at before it is in service."""
     fails: str | None = None
     """Why the next endpoint fails, if it does."""
+    container: str | None = None
+    """host:port of what endpoints run; without one, moto answers for them."""
     url: str = ""
 
     def reset(self) -> None:
         self.changes, self.refused = [], {}
-        self.kill_after, self.takes, self.fails = None, 0, None
+        self.kill_after, self.takes, self.fails, self.container = None, 0, None, None
         importlib.import_module("moto.backends")
         moto_api = importlib.import_module("moto.moto_api._internal.models")
         moto_api.moto_api_backend.reset()
@@ -61,6 +64,8 @@ class Cloud:
         name = operation(environ, body)
         if name in self.refused:
             return _refusal(environ, self.refused[name], start)
+        if name == "InvokeEndpoint" and self.container is not None:
+            return _invoked(self.container, environ, body, start)
         changes = name.startswith(_CHANGING)
         answered = [*app(environ, start)]
         if changes:
@@ -77,6 +82,8 @@ def operation(environ: dict[str, Any], body: bytes) -> str:
     if target:
         return str(target).rpartition(".")[2]
     path, query = environ["PATH_INFO"], environ.get("QUERY_STRING", "")
+    if path.endswith("/invocations"):
+        return "InvokeEndpoint"
     if "/operation/" in path:
         return str(path).rpartition("/")[2]
     action = parse_qs(body.decode("latin-1")).get("Action") if len(body) < 1 << 16 else None
@@ -107,6 +114,34 @@ def _refusal(environ: dict[str, Any], said: tuple[int, str, str], start: Any) ->
         text = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
     start(f"{status} refused", [("Content-Type", kind), ("Content-Length", str(len(text)))])
     return [text.encode()]
+
+
+_TARGET = "X-Amzn-SageMaker-Target-Model"
+
+
+def _invoked(container: str, environ: dict[str, Any], body: bytes, start: Any) -> list[bytes]:
+    """As SageMaker's runtime does: the container's answer, or that it was refused, and how."""
+    headers = {"Content-Type": environ["CONTENT_TYPE"]}
+    target = environ.get("HTTP_X_AMZN_SAGEMAKER_TARGET_MODEL")
+    if target:
+        headers[_TARGET] = target
+    connection = http.client.HTTPConnection(container, timeout=60)
+    try:
+        connection.request("POST", "/invocations", body, headers)
+        answer = connection.getresponse()
+        said, kind = answer.read(), answer.headers.get("Content-Type", "application/json")
+    finally:
+        connection.close()
+    if answer.status == http.client.OK:
+        start("200 OK", [("Content-Type", kind), ("Content-Length", str(len(said)))])
+        return [said]
+    told = {"OriginalStatusCode": answer.status, "OriginalMessage": said.decode(), "Message": "no"}
+    text = json.dumps(told).encode()
+    start("424 Failed Dependency", [
+        ("Content-Type", "application/json"), ("Content-Length", str(len(text))),
+        ("x-amzn-errortype", "ModelError"),
+    ])  # fmt: skip
+    return [text]
 
 
 def start() -> tuple[Cloud, Callable[[], None]]:

@@ -25,6 +25,7 @@ from ensemblegen.cli import (
     import_,
     infer,
     init,
+    loadtest,
     schema,
     serve,
     test,
@@ -43,6 +44,7 @@ COMMANDS: tuple[Callable[..., Any], ...] = (
     infer.infer,
     test.test,
     bench.bench,
+    loadtest.loadtest,
     doctor.doctor,
     schema.schema,
 )

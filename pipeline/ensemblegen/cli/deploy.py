@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ensemblegen.cli import deploy_text
 from ensemblegen.cli.render import Format, console, print_json, stderr_console
 from ensemblegen.cli.serve import positive
 
@@ -74,6 +73,7 @@ def sagemaker(
     What is there already is not made again: a run that was interrupted is finished by the next.
     Credentials are those that boto3 finds.
     """
+    from ensemblegen.cli import deploy_text
     from ensemblegen.deploy import apply, packaged, wanted
     from ensemblegen.deploy import plan as plans
     from ensemblegen.deploy.aws import Aws
@@ -114,6 +114,7 @@ def status(
 
     Exit code 1 if there is no endpoint in service.
     """
+    from ensemblegen.cli import deploy_text
     from ensemblegen.deploy import status as statuses
 
     where, aws = _where(config, endpoint, region, bucket)
@@ -147,6 +148,7 @@ def invoke(
 
     Example: ensemblegen deploy invoke build/repository --endpoint readability -i excerpt=Hello
     """
+    from ensemblegen.cli import deploy_text
     from ensemblegen.client.tensors import jsonable
     from ensemblegen.deploy import invoke as invoking
 
@@ -177,6 +179,7 @@ def delete(
 
     Exit code 3 if something remains. The container's logs are kept.
     """
+    from ensemblegen.cli import deploy_text
     from ensemblegen.deploy import apply
     from ensemblegen.deploy import plan as plans
     from ensemblegen.deploy import status as statuses
@@ -220,11 +223,12 @@ def _read(aws: Aws, where: Where) -> State:
 
 
 def _cloud(aws: Aws, poll: float, timeout: float, format: Format) -> Cloud:
+    from ensemblegen.cli.deploy_text import Lines
     from ensemblegen.deploy.apply import Cloud
     from ensemblegen.deploy.wait import Patience
 
     out = None if format is Format.json else stderr_console()
-    return Cloud(aws, Patience(poll, timeout), deploy_text.Lines(out))
+    return Cloud(aws, Patience(poll, timeout), Lines(out))
 
 
 @contextlib.contextmanager

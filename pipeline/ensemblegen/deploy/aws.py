@@ -32,13 +32,20 @@ class Aws:
     """The services of one region; clients are made when they are first needed."""
 
     region: str
+    attempts: int | None = None
+    """Of a call; None for what AWS_MAX_ATTEMPTS or the profile says."""
+    connections: int = 10
     _session: Any = None
     _clients: dict[str, Any] = field(default_factory=dict)
 
     def client(self, service: str) -> Any:
         if service not in self._clients:
+            retries: dict[str, Any] = {"mode": "standard"}
+            if self.attempts is not None:
+                retries["total_max_attempts"] = self.attempts
             config = _library("botocore.config").Config(
-                retries={"mode": "standard"},  # how often, AWS_MAX_ATTEMPTS says
+                retries=retries,
+                max_pool_connections=self.connections,
                 user_agent_extra="ensemblegen",
             )
             with faults.worded(Call(service, "client", {}), self.region):
