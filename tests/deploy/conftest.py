@@ -34,7 +34,7 @@ tags: {{team: nlp}}
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[Cloud]:
+def moto() -> Iterator[Cloud]:
     cloud, end = start()
     yield cloud
     end()
@@ -52,12 +52,12 @@ def one_loader() -> Iterator[None]:
 
 
 @pytest.fixture
-def cloud(server: Cloud, monkeypatch: pytest.MonkeyPatch) -> Cloud:
+def cloud(moto: Cloud, monkeypatch: pytest.MonkeyPatch) -> Cloud:
     """Empty, but for the bucket and the role that an account has before anything is deployed."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     for name, value in {
-        "AWS_ENDPOINT_URL": server.url,
+        "AWS_ENDPOINT_URL": moto.url,
         "AWS_ACCESS_KEY_ID": "AKIATESTING",
         "AWS_SECRET_ACCESS_KEY": SECRET,
         "AWS_DEFAULT_REGION": REGION,
@@ -67,12 +67,12 @@ def cloud(server: Cloud, monkeypatch: pytest.MonkeyPatch) -> Cloud:
         "AWS_MAX_ATTEMPTS": "1",
     }.items():
         monkeypatch.setenv(name, value)
-    server.reset()
+    moto.reset()
     place = {"LocationConstraint": REGION}
-    server.client("s3").create_bucket(Bucket="models", CreateBucketConfiguration=place)
-    server.client("iam").create_role(RoleName="triton", AssumeRolePolicyDocument="{}")
-    server.changes.clear()
-    return server
+    moto.client("s3").create_bucket(Bucket="models", CreateBucketConfiguration=place)
+    moto.client("iam").create_role(RoleName="triton", AssumeRolePolicyDocument="{}")
+    moto.changes.clear()
+    return moto
 
 
 @dataclass
