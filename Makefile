@@ -61,7 +61,7 @@ format: setup
 	$(BIN)/ruff format .
 
 # Each writes bench/results/NAME.json; a bar that is missed is said and fails nothing.
-BENCHMARKS = compile step fusion transport readability
+BENCHMARKS = compile step fusion branches transport readability
 
 bench: setup $(ARTIFACTS)
 	@for name in $(BENCHMARKS); do $(BIN)/python bench/$$name.py --short || exit 1; done

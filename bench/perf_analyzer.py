@@ -155,7 +155,7 @@ def main() -> None:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         plan = make_plan(options.pipeline or echo(folder))
         write(files(plan), folder / "repository")
-        interface = Interface.of(read(folder / "repository"))
+        interface = Interface.of(read(folder / "repository").pipeline())
         rows = list(from_values(dict(example.inputs) for example in plan.examples))
         items = inputs.fitted(interface, rows) or inputs.generated(interface, {}, 0)
         server = stack.enter_context(Server.start(folder / "repository"))

@@ -30,15 +30,24 @@ def root() -> Path:
 def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Small models of every format, made by the libraries that make them in earnest.
 
-    forest.tl, two_targets.tl: regression, 6 features. binary.tl, classes.tl: classifiers.
+    forest.tl, two_targets.tl: regression, 6 features. binary.tl, boosted.tl, classes.tl:
+    classifiers.
     seven.json, seven.ubj, seven.txt: regression, 7 features. two.pt: forward(first, second).
+    saved, frozen.graphdef, two.dali, mixed.dali: the ends of such models, with nothing in between.
     """
     import pickle
+
+    from tests.artifacts import dali_wire, tensorflow_wire
 
     folder = tmp_path_factory.mktemp("artifacts")
     _forests(folder)
     _modules(folder)
     (folder / "forest.pickle").write_bytes(pickle.dumps({"not": "a model"}))
+    (folder / "saved").mkdir()
+    (folder / "saved" / "saved_model.pb").write_bytes(tensorflow_wire.SAVED)
+    (folder / "frozen.graphdef").write_bytes(tensorflow_wire.FROZEN)
+    (folder / "two.dali").write_bytes(dali_wire.TWO)
+    (folder / "mixed.dali").write_bytes(dali_wire.MIXED)
     return folder
 
 
@@ -69,7 +78,11 @@ def _forests(folder: Path) -> None:
     import numpy
     import treelite
     import xgboost
-    from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+    from sklearn.ensemble import (
+        GradientBoostingClassifier,
+        RandomForestClassifier,
+        RandomForestRegressor,
+    )
 
     random = numpy.random.default_rng(0)
     x = random.random((120, 6)).astype("float32")
@@ -79,6 +92,7 @@ def _forests(folder: Path) -> None:
         "forest": RandomForestRegressor(**size).fit(x, x[:, 0]),
         "two_targets": RandomForestRegressor(**size).fit(x, x[:, :2]),
         "binary": RandomForestClassifier(**size).fit(x, x[:, 0] > 0.5),
+        "boosted": GradientBoostingClassifier(**size).fit(x, x[:, 0] > 0.5),
         "classes": RandomForestClassifier(**size).fit(x, (x[:, 0] * 4).astype(int)),
     }
     for name, model in models.items():

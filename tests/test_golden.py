@@ -1,10 +1,10 @@
-"""The flagship, compiled for cpu, gpu and mixed: the whole repository as last looked at.
+"""The examples, compiled for each of their devices: the whole repository as last looked at.
 
 A golden holds what we generate. What is copied (the author's code, the artifacts) stands in it as
 a link to its source, so that a golden is a repository like any other; the runtime's archive is
 left out. An extra file fails, too. `pytest tests/test_golden.py --update-golden` rewrites them.
-`golden/artifacts` holds small models of the right signatures, made once by the fixture
-`flagship_artifacts`.
+`golden/artifacts` holds small models of the right signatures: those of the flagship, made once by
+the fixture `flagship_artifacts`, and those of other examples in folders of their own.
 """
 
 from __future__ import annotations
@@ -23,33 +23,50 @@ from ensemblegen.emit.files import files
 from ensemblegen.emit.write import write
 from ensemblegen.placement import Choice
 
-GOLDEN = Path(__file__).resolve().parent / "golden" / "readability"
+GOLDEN = Path(__file__).resolve().parent / "golden"
 CHOICES = {
     "cpu": Choice(device="cpu"),
     "gpu": Choice(device="gpu"),
     "mixed": Choice(profile="mixed"),
 }
+TREES = {"readability": tuple(CHOICES), "sentiment": ("cpu", "mixed")}
+"""By example, what it is compiled for."""
+CASES = [(example, variant) for example, variants in TREES.items() for variant in variants]
+ARTIFACTS = {"readability": GOLDEN / "artifacts", "sentiment": GOLDEN / "artifacts" / "sentiment"}
 
 
 @pytest.fixture(scope="module")
-def pipeline(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The flagship's pipeline.yaml beside small models of the right signatures."""
-    folder = tmp_path_factory.mktemp("readability")
-    shutil.copy(root / "ensembles/readability/pipeline.yaml", folder)
-    for shelf in ("python_models", "conda"):
-        (folder / shelf).symlink_to(root / shelf)
-    (folder / "artifacts").symlink_to(GOLDEN.parent / "artifacts")
+def pipelines(root: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Each example's pipeline.yaml beside its steps and small models of the right signatures."""
+    return {name: _laid_out(root, tmp_path_factory.mktemp(name), name) for name in TREES}
+
+
+def _laid_out(root: Path, folder: Path, name: str) -> Path:
+    source = root / "ensembles" / name
+    shutil.copy(source / "pipeline.yaml", folder)
+    shelves = [root / "python_models", root / "conda", source / "steps"]
+    for shelf in filter(Path.is_dir, shelves):
+        (folder / shelf.name).symlink_to(shelf)
+    (folder / "artifacts").symlink_to(ARTIFACTS[name])
     return folder / "pipeline.yaml"
 
 
-@pytest.mark.parametrize("variant", CHOICES)
-def test_tree(variant: str, pipeline: Path, root: Path, update_golden: bool) -> None:
+@pytest.fixture(scope="module")
+def pipeline(pipelines: dict[str, Path]) -> Path:
+    """The flagship's."""
+    return pipelines["readability"]
+
+
+@pytest.mark.parametrize(("example", "variant"), CASES)
+def test_tree(
+    example: str, variant: str, pipelines: dict[str, Path], root: Path, update_golden: bool
+) -> None:
     made = {
         path: _without_hashes(content) if path == "manifest.json" else content
-        for path, content in files(make_plan(pipeline, CHOICES[variant])).items()
+        for path, content in files(make_plan(pipelines[example], CHOICES[variant])).items()
         if not path.endswith("/ensemblegen_runtime.zip")
     }
-    folder = GOLDEN / variant
+    folder = GOLDEN / example / variant
     if update_golden:
         _rewrite(folder, made, root)
     standing = {
@@ -63,9 +80,9 @@ def test_tree(variant: str, pipeline: Path, root: Path, update_golden: bool) -> 
             assert sha256(content) == sha256(Linked(standing[path])), path
 
 
-@pytest.mark.parametrize("variant", CHOICES)
-def test_the_checker_says_nothing(variant: str) -> None:
-    assert verdict.reach(GOLDEN / variant, None).problems == ()
+@pytest.mark.parametrize(("example", "variant"), CASES)
+def test_the_checker_says_nothing(example: str, variant: str) -> None:
+    assert verdict.reach(GOLDEN / example / variant, None).problems == ()
 
 
 def _without_hashes(content: Content) -> bytes:
@@ -78,7 +95,8 @@ def _without_hashes(content: Content) -> bytes:
 
 def _rewrite(folder: Path, made: dict[str, Content], root: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
-    shelves = ("pipeline/ensemblegen/runtime", "python_models", "tests/golden/artifacts")
+    shelves = ["pipeline/ensemblegen/runtime", "python_models", "tests/golden/artifacts"]
+    shelves += [f"ensembles/{name}/steps" for name in TREES]
     sources = {
         sha256(Linked(path)): path
         for shelf in shelves
@@ -98,7 +116,7 @@ def _rewrite(folder: Path, made: dict[str, Content], root: Path) -> None:
 
 def test_copies_are_links_to_their_sources() -> None:
     """So that a golden changes with what we generate, not with what we copy."""
-    for path in GOLDEN.rglob("*.py"):
+    for path in (path for name in TREES for path in (GOLDEN / name).rglob("*.py")):
         assert path.is_symlink(), path
         assert path.resolve().name == {"model.py": "entry.py"}.get(path.name, path.name)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from ensemblegen.manifest import (
     Manifest,
     ManifestFile,
     ManifestModel,
+    ManifestPipeline,
     ManifestTensor,
     from_json,
     read,
@@ -19,11 +21,9 @@ from ensemblegen.manifest import (
 )
 from ensemblegen.types import DType
 
-MANIFEST = Manifest(
-    ensemblegen="0.1.0",
-    pipeline="readability",
+READABILITY = ManifestPipeline(
+    name="readability",
     source="pipeline.yaml",
-    target="24.10",
     device="cpu",
     max_batch_size=64,
     inputs=(
@@ -32,6 +32,13 @@ MANIFEST = Manifest(
         ManifestTensor("extra", DType.FP32, ("tokens", -1), optional=True),
     ),
     outputs=(ManifestTensor("SCORE", DType.FP32, (1,)),),
+    steps={"r_bert": "bert", "r_net": "net"},
+)
+OTHER = replace(READABILITY, name="other", steps={"o": "a"}, others=("inner",), variant={"v": 1})
+MANIFEST = Manifest(
+    ensemblegen="0.1.0",
+    target="24.10",
+    pipelines=(READABILITY,),
     models=(
         ManifestModel("r_bert", "bert", "libtorch", "pytorch", "cpu", 2, "pipeline.yaml:20"),
         ManifestModel("r_net", "net", "fil", "fil", "gpu", batch_bytes=53248),
@@ -46,7 +53,7 @@ def test_round_trip(tmp_path: Path) -> None:
 
 
 def test_only_optional_inputs_have_a_default() -> None:
-    written = to_json(MANIFEST)["inputs"]
+    written = to_json(MANIFEST)["pipelines"][0]["inputs"]
     assert ["default" in tensor for tensor in written] == [False, True, True]
     assert written[2]["default"] is None
 
@@ -60,7 +67,7 @@ def test_bytes_are_said_where_some_are_known() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"pipeline": None, "inputs": 3}, "is damaged"),
+        ({"name": None, "inputs": 3}, "is damaged"),
         ({"max_batch_size": "many"}, "is damaged"),
         ({"outputs": [{"name": "a", "dtype": "FP32", "shape": [1]}]}, "FP32"),
         ({"outputs": [{"name": "a", "dtype": "fp32", "shape": [1.5]}]}, "not a size"),
@@ -68,8 +75,41 @@ def test_bytes_are_said_where_some_are_known() -> None:
     ],
 )
 def test_damaged(change: dict[str, object], message: str) -> None:
+    written = to_json(MANIFEST)
     with pytest.raises(InputError, match=message):
-        from_json(to_json(MANIFEST) | change)
+        from_json({**written, "pipelines": [written["pipelines"][0] | change]})
+
+
+def test_a_newer_format_is_told_as_such() -> None:
+    with pytest.raises(InputError, match="has format 3, and this ensemblegen reads up to 2"):
+        from_json(to_json(MANIFEST) | {"format": 3})
+
+
+def test_the_first_format_is_still_read() -> None:
+    """As ensemblegen 0.1.0 wrote it: one pipeline, beside the models."""
+    written = to_json(MANIFEST)
+    (pipeline,) = written.pop("pipelines")
+    del written["format"], pipeline["steps"]
+    name = pipeline.pop("name")
+    files = {f"{model}/config.pbtxt": {"sha256": "ab", "size": 3} for model in ("r_bert", "inner")}
+    found = from_json({**written, **pipeline, "pipeline": name, "files": files})
+    assert found.pipelines == (replace(READABILITY, others=("inner",)),)
+    assert found.pipeline().models == ("readability", "r_bert", "r_net", "inner")
+    assert found.models == MANIFEST.models
+
+
+def test_of_several_pipelines_one_is_meant(tmp_path: Path) -> None:
+    both = replace(MANIFEST, pipelines=(READABILITY, OTHER))
+    (tmp_path / "manifest.json").write_text(json.dumps(to_json(both)))
+    assert read(tmp_path) == both
+    assert both.pipeline("other") is OTHER
+    assert MANIFEST.pipeline() is READABILITY
+    with pytest.raises(InputError, match="which of the 2 pipelines is meant") as told:
+        both.pipeline()
+    assert told.value.problems[0].hint == "--pipeline NAME; there are: readability, other"
+    with pytest.raises(InputError, match="there is no pipeline 'others' here") as told:
+        both.pipeline("others")
+    assert told.value.problems[0].hint == "did you mean 'other'?"
 
 
 @pytest.mark.parametrize("text", ["", "[]", "null", "3", "{", "{}"])

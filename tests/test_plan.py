@@ -45,9 +45,14 @@ def fil(options: str, target: str = "24.10") -> str:
     [
         ("forest.tl", 1, {"output_class": "false"}),
         (
-            "binary.tl",
+            "binary.tl",  # a random forest: a column for each of two classes
             1,
-            {"output_class": "true", "threshold": "0.5", "predict_proba": "false"},
+            {
+                "output_class": "true",
+                "threshold": "0.5",
+                "predict_proba": "false",
+                "use_experimental_optimizations": "true",
+            },
         ),
         (
             "binary.tl\n    predict_proba: true",
@@ -55,7 +60,7 @@ def fil(options: str, target: str = "24.10") -> str:
             {"output_class": "true", "threshold": "0.5", "predict_proba": "true"},
         ),
         (
-            "binary.tl\n    threshold: 0.9",
+            "boosted.tl\n    threshold: 0.9",
             1,
             {"output_class": "true", "threshold": "0.9", "predict_proba": "false"},
         ),

@@ -13,6 +13,7 @@ import pytest
 from ensemblegen.cli.app import main
 from ensemblegen.compile import examine
 from ensemblegen.engine import launch
+from ensemblegen.project import sound
 from ensemblegen.serving import Serving
 
 
@@ -41,6 +42,30 @@ def test_graph(root: Path) -> None:
     readme = (root / "README.md").read_text(encoding="utf-8")
     (shown,) = re.findall(r"<!-- graph -->\n```mermaid\n(.*?)```", readme, re.DOTALL)
     assert shown == (root / "tests/golden/drawing/mixed.mmd").read_text(encoding="utf-8")
+
+
+def test_template(root: Path, tmp_path: Path) -> None:
+    """The template compiles, and what it says is shared is shared."""
+    import torch
+
+    class Score(torch.nn.Module):
+        def forward(self, ids: torch.Tensor) -> torch.Tensor:
+            return ids.float().mean(1, keepdim=True)
+
+    readme = (root / "README.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"<!-- template -->\n```yaml\n(.*?)```", readme, re.DOTALL)
+    (tmp_path / "pipeline.yaml").write_text(shown)
+    (tmp_path / "steps").mkdir()
+    code = "def tokenise(text):\n    return {'ids': [[len(line)] * 16 for line in text]}\n"
+    (tmp_path / "steps" / "tokenise.py").write_text(code)
+    (tmp_path / "variants").mkdir()
+    for name in "ab":
+        torch.jit.script(Score()).save(str(tmp_path / "variants" / f"{name}.pt"))
+    made = sound(tmp_path).project
+    assert {each.name: [wiring.model for wiring in each.wiring] for each in made.pipelines} == {
+        "readability_a": ["readability_tokenise", "readability_a_bert"],
+        "readability_b": ["readability_tokenise", "readability_b_bert"],
+    }
 
 
 def test_words(root: Path, tmp_path: Path) -> None:

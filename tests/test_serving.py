@@ -12,11 +12,11 @@ from google.protobuf import text_format
 from ensemblegen import source
 from ensemblegen.compile import make_plan
 from ensemblegen.emit.files import files
-from ensemblegen.members import KINDS
+from ensemblegen.members import SPECS
 from ensemblegen.model_config import ModelConfig
 from ensemblegen.schema import json_schema
 
-SCHEMA = json_schema({word: kind.spec for word, kind in KINDS.items()})
+SCHEMA = json_schema(SPECS)
 PIPELINE = """\
 ensemblegen: 1
 name: p

@@ -30,7 +30,7 @@ def tree(version: int, count: int = 5) -> dict[str, Content]:
 
 def with_manifest(made: dict[str, Content]) -> dict[str, Content]:
     described = manifest.Manifest(
-        "0", "p", "pipeline.yaml", "24.10", "cpu", 0, (), (), (),
+        "0", "24.10", (), (),
         {path: manifest.ManifestFile(sha256(each), size(each)) for path, each in made.items()},
     )  # fmt: skip
     return {**made, manifest.NAME: json_text.text(manifest.to_json(described)).encode()}

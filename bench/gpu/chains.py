@@ -146,7 +146,7 @@ def served(repository: Path, *extra: str, log: Path | None = None) -> Iterator[S
 
 def trace(session: Session, repository: Path, x: npt.NDArray[Any]) -> Trace:
     """One request with the rows of `x`; RuntimeError where it is not answered."""
-    interface = Interface.of(read(repository))
+    interface = Interface.of(read(repository).pipeline())
     rows = from_values({"x": row} for row in x)
     results = list(session.infer(interface, rows, Load(batch=len(x), concurrency=1)))
     for result in results:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,9 +11,10 @@ from ensemblegen import fusion, graph, placement, plan, source, spec
 from ensemblegen.check import pipeline as check
 from ensemblegen.errors import InputError, Problem, in_order
 from ensemblegen.graph import Graph
-from ensemblegen.members import KINDS
+from ensemblegen.members import SPECS
 from ensemblegen.placement import Choice, Placement
 from ensemblegen.plan import Plan
+from ensemblegen.source import Document
 from ensemblegen.spec import PipelineSpec
 
 FROM_FILE = Choice()
@@ -33,15 +35,18 @@ class Checked:
     def wrong(self) -> bool:
         return any(problem.severity == "error" for problem in self.problems)
 
-    def plan(self) -> Plan:
-        """Complete the pipeline, which must not be wrong."""
+    def plan(self, root: Path | None = None) -> Plan:
+        """Complete the pipeline, which must not be wrong; files are named as seen from `root`."""
         assert self.placement is not None, "checked"  # noqa: S101
-        inner = tuple(each.plan() for each in self.inner)
-        return plan.make(self.graph, self.pipeline, self.placement, inner, self.problems)
+        inner = tuple(each.plan(root) for each in self.inner)
+        made = plan.make(self.graph, self.pipeline, self.placement, inner, self.problems)
+        if root is None:
+            return made
+        return plan.seen_from(made, os.path.relpath(self.graph.document.folder, root))
 
-    def fused(self, wanted: bool | None = None) -> Plan:
+    def fused(self, wanted: bool | None = None, root: Path | None = None) -> Plan:
         """The plan, its steps joined as the author, or `wanted`, says."""
-        return fusion.fuse(self.plan(), wanted)
+        return fusion.fuse(self.plan(root), wanted)
 
 
 def examine(path: Path, choice: Choice = FROM_FILE, above: tuple[Path, ...] = ()) -> Checked:
@@ -49,12 +54,16 @@ def examine(path: Path, choice: Choice = FROM_FILE, above: tuple[Path, ...] = ()
 
     `above` are the pipelines of which it is a step.
     """
-    document = source.load(path)
-    pipeline = spec.parse(document, {word: kind.spec for word, kind in KINDS.items()})
+    return examined(source.load(path), choice, above)
+
+
+def examined(document: Document, choice: Choice, above: tuple[Path, ...] = ()) -> Checked:
+    """As `examine`, of a file that was read, or one variant of a template."""
+    pipeline = spec.parse(document, SPECS)
     built, problems = graph.build(document, pipeline, above)
     problems += check.run(built)
     placed, placement_problems = placement.resolve(pipeline, built, choice)
-    over = (*above, path.resolve())
+    over = (*above, Path(document.path).resolve())
     inner = tuple(examine(each.path, _inside(choice, each.profiles), over) for each in built.inner)
     problems += [*placement_problems, *(each for one in inner for each in one.problems)]
     checked = Checked(pipeline, built, placed, inner, in_order(problems))

@@ -7,9 +7,9 @@ Not what a step hands to one that the server places: only the server knows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from ensemblegen import edges
+from ensemblegen import edges, matrix
 from ensemblegen.compile import Checked
 from ensemblegen.edges import Edge, End
 from ensemblegen.errors import Problem, Span, in_order
@@ -31,6 +31,18 @@ def problems(checked: Checked) -> tuple[Problem, ...]:
     )
 
 
+def of_all(pipelines: Sequence[Checked]) -> tuple[Problem, ...]:
+    """Those of several pipelines; of the variants of a template, once for all of them."""
+    files: dict[str, list[Checked]] = {}
+    for each in pipelines:
+        files.setdefault(each.graph.document.path, []).append(each)
+    return in_order(
+        problem
+        for variants in files.values()
+        for problem in matrix.together([(each.graph.document, problems(each)) for each in variants])
+    )
+
+
 def _graphs(checked: Checked) -> Iterator[Graph]:
     yield checked.graph
     for inner in checked.inner:
@@ -47,7 +59,9 @@ def _problem(edge: Edge, graphs: dict[str, Graph]) -> Problem:
 
 def _node(end: End, graphs: dict[str, Graph]) -> Node | None:
     step = end.step
-    return graphs[step.pipeline].nodes.get(step.name.rpartition("/")[2]) if step else None
+    # What stands in the ensemble for a step that is called has a name after a dot.
+    name = step.name.rpartition("/")[2].partition(".")[0] if step else ""
+    return graphs[step.pipeline].nodes.get(name) if step else None
 
 
 def _span(end: End, graphs: dict[str, Graph]) -> Span | None:

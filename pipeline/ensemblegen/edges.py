@@ -80,6 +80,8 @@ class Edge:
     """Items of the largest batch."""
     source: End
     target: End
+    returns: bool = False
+    """Whether it comes back from a model that the reader called."""
 
     @property
     def item(self) -> Amount:
@@ -228,6 +230,7 @@ def _edge(plan: Plan, found: Wires, read: Side) -> Edge:
         batch=max(1, plan.max_batch_size),
         source=_end(written, text=text, writes=True),
         target=_end(read, text=text, writes=False),
+        returns=read.returns,
     )
 
 

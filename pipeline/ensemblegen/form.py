@@ -48,11 +48,17 @@ _KNOWN_MESSAGES = {
     "model_attributes_type": "must be a mapping",
 }
 _WORDED = frozenset(
-    {"dtype", "dim", "duration", "environment", "instances", "level", "pad", "assets"}
+    {"dtype", "dim", "duration", "environment", "axis", "instances", "level", "pad", "assets"}
 )
 """Errors of our own, whose message is complete."""
 
-_CODES = {"extra_forbidden": "E110", "missing": "E111", "environment": "E114", "name": "E115"}
+_CODES = {
+    "extra_forbidden": "E110",
+    "missing": "E111",
+    "environment": "E114",
+    "name": "E115",
+    "axis": "E247",
+}
 
 
 def _problem(detail: ErrorDetails, document: Document, model: type[BaseModel], at: At) -> Problem:

@@ -9,54 +9,25 @@ Building never stops at the first problem and never judges: `check` does, rule b
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ensemblegen import order, spec
+from ensemblegen import file_values, matrix, order, routes, spec
 from ensemblegen import source as files
 from ensemblegen.errors import InputError, Problem, Span
-from ensemblegen.members import KINDS, Kind, Port, Signature, Site
+from ensemblegen.members import KINDS, SPECS, Kind, Port, Signature, Site
+from ensemblegen.parts import Entry, Export, Link, Source
 from ensemblegen.places import At
+from ensemblegen.routes import Route
 from ensemblegen.sizes import Sizes
 from ensemblegen.source import Document
 from ensemblegen.spec import Example, InputSpec, OutputSpec, PipelineSpec, StepSpec
 from ensemblegen.targets import Target
 from ensemblegen.types import Tensor
 
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Where a tensor comes from: an output of a step, or (no step) a pipeline input."""
-
-    step: str | None
-    tensor: str
-
-    def __str__(self) -> str:
-        return f"{self.step}.{self.tensor}" if self.step else self.tensor
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """An input of the pipeline."""
-
-    name: str
-    tensor: Tensor
-    optional: bool
-    default: object
-    span: Span
-    config: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """One edge: what feeds the input `name` of a step."""
-
-    name: str
-    source: Source
-    span: Span
-    key_span: Span
+__all__ = ["Edge", "Entry", "Export", "Graph", "Inner", "Link", "Node", "Source", "build"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,27 +42,26 @@ class Node:
     span: Span
     model: str = ""
     """The name of the model that it runs."""
+    route: Route | None = None
+    """On which items it is run, where not simply on every row."""
+    taps: tuple[Link, ...] = ()
+    """What its route reads beside the step's own inputs, by the references as they are written."""
+    own: Signature | None = None
+    """That of its model, where `map` gives the step another one."""
+
+    @property
+    def over(self) -> frozenset[Source]:
+        """The tensors whose items it is run on, one by one."""
+        names = self.route.over if self.route else ()
+        return frozenset(link.source for link in self.links if str(link.source) in names)
+
+    @property
+    def takes_and_gives(self) -> Signature | None:
+        """The signature of its model."""
+        return self.own or self.signature
 
     def port(self, link: Link) -> Port | None:
         return self.signature.inputs.get(link.name) if self.signature else None
-
-
-@dataclass(frozen=True, slots=True)
-class Export:
-    """An output of the pipeline."""
-
-    name: str
-    source: Source
-    span: Span
-    key_span: Span
-    tensor: Tensor | None = None
-    """Its type, where the author gives another than the source has."""
-    config: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def repeats(self) -> bool:
-        """Whether it is an input of the same name, handed back."""
-        return self.source.step is None and self.source.tensor == self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +100,9 @@ class Graph:
     nodes: Mapping[str, Node]
     exports: tuple[Export, ...]
     order: tuple[str, ...]
-    """Steps in the order in which they are configured; empty if they wait for each other."""
+    """Steps of the ensemble in the order in which they are configured; empty if they wait for each
+    other.
+    """
     cycle: tuple[str, ...]
     """Steps that wait for each other, the first one repeated at the end; empty if none do."""
     sizes: Sizes
@@ -164,7 +136,20 @@ class Graph:
     @cached_property
     def loose(self) -> tuple[str, ...]:
         """Steps that take a pipeline input and that some output does without."""
-        return order.loose(self.nodes, self.exports)
+        return order.loose(self.served, self.exports)
+
+    @cached_property
+    def served(self) -> Mapping[str, Node]:
+        """The steps of the ensemble, each linked to all that is read for it."""
+        return routes.served(self.nodes)
+
+    def is_called(self, step: str) -> bool:
+        """Whether no ensemble names its model: that of another step calls it."""
+        return step not in self.served or self.nodes[step].route is not None
+
+    def resolved(self, tensor: Tensor) -> Tensor:
+        """With every size put in that is known."""
+        return Tensor(tensor.dtype, self.sizes.resolve(tensor.shape))
 
     def consumers(self, source: Source) -> list[tuple[Node, Link]]:
         return self._consumers.get(source, [])
@@ -173,7 +158,7 @@ class Graph:
     def _consumers(self) -> dict[Source, list[tuple[Node, Link]]]:
         found: dict[Source, list[tuple[Node, Link]]] = {}
         for node in self.nodes.values():
-            for link in node.links:
+            for link in (*node.links, *node.taps):
                 found.setdefault(link.source, []).append((node, link))
         return found
 
@@ -195,7 +180,7 @@ def build(
     exports = tuple(
         _export(document, name, each, entries) for name, each in pipeline.outputs.items()
     )
-    ordered, cycle = order.of(nodes, exports)
+    ordered, cycle = order.of(routes.served(nodes), exports)
     graph = Graph(
         pipeline.name,
         pipeline.model or pipeline.name,
@@ -209,7 +194,7 @@ def build(
         _sizes(entries, nodes),
         pipeline.config,
         Target(pipeline.target),
-        tuple(pipeline.examples),
+        tuple(file_values.read(document, pipeline, problems)),
         tuple(_folders(document, pipeline)),
     )
     return graph, problems
@@ -235,17 +220,22 @@ def _pipelines(above: tuple[Path, ...]) -> Callable[[str, Site], Signature | Non
             site.problem("E224", f"a pipeline cannot contain itself: {names}", "ensemble")
             return None
         if real not in known:
-            known[real] = _read(full, above, site.problems)
+            known[real] = _read(full, above, site)
         inner = known[real]
         return _signature(site.name, inner) if inner is not None else None
 
     return read
 
 
-def _read(path: Path, above: tuple[Path, ...], problems: list[Problem]) -> Inner | None:
+def _read(path: Path, above: tuple[Path, ...], site: Site) -> Inner | None:
+    problems = site.problems
     try:
         document = files.load(path)
-        pipeline = spec.parse(document, {word: kind.spec for word, kind in KINDS.items()})
+        if matrix.is_template(document):
+            message = f"{path.name} makes several pipelines, and a step is one"
+            site.problem("E251", message, "ensemble", hint="name a file without `matrix`")
+            return None
+        pipeline = spec.parse(document, SPECS)
     except InputError as error:
         problems += error.problems
         return None
@@ -290,7 +280,7 @@ def _export(
         tensor = Tensor(written.dtype, tuple(written.shape))
     return Export(
         name,
-        _source(written.source, entries),
+        Source.of(written.source, entries),
         document.span((*at, "from")),
         document.key_span(at),
         tensor,
@@ -303,7 +293,7 @@ def _node(site: Site, step: StepSpec) -> Node:
     links = tuple(
         Link(
             each,
-            _source(spec.source, site.pipeline.inputs),
+            Source.of(spec.source, site.pipeline.inputs),
             site.document.span(site.at("inputs", each, "from")),
             site.document.key_span(site.at("inputs", each)),
         )
@@ -315,13 +305,23 @@ def _node(site: Site, step: StepSpec) -> Node:
     if not kind.makes_model and signature is not None:
         model = kind.model_of(step, site) or model
     span = site.document.key_span(site.at())
-    return Node(site.name, kind, step, signature, links, span, model)
+    return _routed(Node(site.name, kind, step, signature, links, span, model), site)
 
 
-def _source(text: str, entries: Mapping[str, object]) -> Source:
-    step, dot, tensor = text.partition(".")
-    # Without a dot it names a pipeline input, whether or not there is one.
-    return Source(step, tensor) if dot and text not in entries else Source(None, text)
+def _routed(node: Node, site: Site) -> Node:
+    route = routes.read(node.step, site)
+    if route is None:
+        return node
+    taps = tuple(
+        Link(text, Source.of(text, site.pipeline.inputs), span, span)
+        for text, way in route.references()
+        for span in (site.document.span(site.at(*way)),)
+    )
+    node = replace(node, route=route, taps=taps)
+    if node.signature is None or not route.over:
+        return node
+    lifted = routes.lifted(node.name, node.signature, node.links, node.over)
+    return replace(node, signature=lifted, own=node.signature)
 
 
 def _tensor(
@@ -352,4 +352,5 @@ def _sizes(entries: Mapping[str, Entry], nodes: Mapping[str, Node]) -> Sizes:
             if given is not None and port is not None and port.tensor is not None:
                 wanted = f"{node.name}.{link.name}"
                 sizes.unify(given.shape, port.tensor.shape, (str(link.source), wanted), link.span)
+    routes.unify(sizes, nodes, lambda source: _tensor(source, entries, nodes))
     return sizes

@@ -1,21 +1,26 @@
-"""manifest.json: what a compiled repository says of itself to every command but `compile`."""
+"""manifest.json: what a compiled repository says of itself to every command but `compile`.
+
+Format 2 has a list of pipelines; format 1, which had no number and one pipeline, is still read.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ensemblegen.errors import InputError, Problem
+from ensemblegen.errors import InputError, Problem, did_you_mean
 from ensemblegen.types import Dim, DType
 
 NAME = "manifest.json"
+FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)
 class ManifestTensor:
-    """An input or output of the pipeline; the shape is per item."""
+    """An input or output of a pipeline; the shape is per item."""
 
     name: str
     dtype: DType
@@ -26,10 +31,11 @@ class ManifestTensor:
 
 @dataclass(frozen=True, slots=True)
 class ManifestModel:
-    """A member of the ensemble: one model directory."""
+    """A member of one or more ensembles: one model directory."""
 
     name: str
     step: str
+    """As the first pipeline that has it calls it."""
     kind: str
     backend: str
     device: str
@@ -41,6 +47,8 @@ class ManifestModel:
     """The key of the environment that it runs in, where one was placed."""
     batch_bytes: int = 0
     """What the inputs and outputs of its largest batch take, but for sizes known only later."""
+    calls: tuple[str, ...] = ()
+    """Models that it calls: no config names them, so who loads models by name must load these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,24 +69,77 @@ class ManifestEnvironment:
 
 
 @dataclass(frozen=True, slots=True)
+class ManifestDeployed:
+    """A model that a step runs and that is not in this repository."""
+
+    name: str
+    repository: str | None = None
+    """The folder that holds it; absolute, as it was where this was compiled."""
+    server: str | None = None
+    """The server that had it then."""
+
+
+@dataclass(frozen=True, slots=True)
 class ManifestFile:
     sha256: str
     size: int
 
 
 @dataclass(frozen=True, slots=True)
-class Manifest:
-    ensemblegen: str
-    pipeline: str
+class ManifestPipeline:
+    """What clients call: an ensemble, and what it is made of."""
+
+    name: str
+    """Of the ensemble's model directory."""
     source: str
-    target: str
     device: str
     max_batch_size: int
     inputs: tuple[ManifestTensor, ...]
     outputs: tuple[ManifestTensor, ...]
+    steps: Mapping[str, str] = field(default_factory=dict)
+    """The step that each of its member models is, pipelines inside it included."""
+    others: tuple[str, ...] = ()
+    """Further models that it needs: ensembles inside it, and folders that are taken as they are."""
+    variant: Mapping[str, Any] = field(default_factory=dict)
+    """The values of `matrix:` that it was made with."""
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Every model directory that it needs, its own first."""
+        return tuple(dict.fromkeys((self.name, *self.steps, *self.others)))
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    ensemblegen: str
+    target: str
+    pipelines: tuple[ManifestPipeline, ...]
     models: tuple[ManifestModel, ...] = ()
-    files: dict[str, ManifestFile] = field(default_factory=dict)
+    files: Mapping[str, ManifestFile] = field(default_factory=dict)
     environments: tuple[ManifestEnvironment, ...] = ()
+    deployed: tuple[ManifestDeployed, ...] = ()
+
+    def pipeline(self, name: str | None = None) -> ManifestPipeline:
+        """The one called `name`, or the only one; InputError where that is not one."""
+        known = {each.name: each for each in self.pipelines}
+        if name in known:
+            return known[name]
+        if name is None and len(known) == 1:
+            return self.pipelines[0]
+        raise InputError([which(name, known)])
+
+
+def which(name: str | None, known: Mapping[str, object]) -> Problem:
+    """What to say where a pipeline is meant that is none of `known`, or might be any of them."""
+    if name is not None:
+        message = f"there is no pipeline '{name}' here"
+        return Problem("E604", message, hint=did_you_mean(name, known))
+    shown = ", ".join([*known][:_SHOWN]) + (", ..." if len(known) > _SHOWN else "")
+    message = f"which of the {len(known)} pipelines is meant?"
+    return Problem("E604", message, hint=f"--pipeline NAME; there are: {shown}")
+
+
+_SHOWN = 8
 
 
 def read(repository: Path) -> Manifest:
@@ -107,19 +168,30 @@ def to_json(manifest: Manifest) -> dict[str, Any]:
     environments = [asdict(each) for each in manifest.environments]
     return {
         "ensemblegen": manifest.ensemblegen,
-        "pipeline": manifest.pipeline,
-        "source": manifest.source,
+        "format": FORMAT,
         "target": manifest.target,
-        "device": manifest.device,
-        "max_batch_size": manifest.max_batch_size,
-        "inputs": [_tensor_json(tensor) for tensor in manifest.inputs],
-        "outputs": [_tensor_json(tensor) for tensor in manifest.outputs],
+        "pipelines": [_pipeline_json(pipeline) for pipeline in manifest.pipelines],
         "models": [_model_json(model) for model in manifest.models],
         **({"environments": environments} if environments else {}),
+        **({"deployed": [asdict(each) for each in manifest.deployed]} if manifest.deployed else {}),
         "files": {
             name: {"sha256": file.sha256, "size": file.size}
             for name, file in sorted(manifest.files.items())
         },
+    }
+
+
+def _pipeline_json(pipeline: ManifestPipeline) -> dict[str, Any]:
+    return {
+        "name": pipeline.name,
+        "source": pipeline.source,
+        **({"variant": dict(pipeline.variant)} if pipeline.variant else {}),
+        "device": pipeline.device,
+        "max_batch_size": pipeline.max_batch_size,
+        "inputs": [_tensor_json(tensor) for tensor in pipeline.inputs],
+        "outputs": [_tensor_json(tensor) for tensor in pipeline.outputs],
+        "steps": dict(pipeline.steps),
+        **({"others": list(pipeline.others)} if pipeline.others else {}),
     }
 
 
@@ -139,6 +211,8 @@ def _model_json(model: ManifestModel) -> dict[str, Any]:
         written["execution"] = model.execution
     if model.batch_bytes:
         written["batch_bytes"] = model.batch_bytes
+    if model.calls:
+        written["calls"] = list(model.calls)
     return written
 
 
@@ -154,22 +228,46 @@ def _tensor_json(tensor: ManifestTensor) -> dict[str, Any]:
 
 
 def _manifest(data: Any) -> Manifest:
+    written = data.get("format", 1)
+    if not isinstance(written, int) or written > FORMAT:
+        raise ValueError(f"it has format {written}, and this ensemblegen reads up to {FORMAT}")
+    models = tuple(_model(each) for each in data["models"])
+    listed = [_first_format(data, models)] if written == 1 else data["pipelines"]
     return Manifest(
         ensemblegen=str(data["ensemblegen"]),
-        pipeline=str(data["pipeline"]),
-        source=str(data["source"]),
         target=str(data["target"]),
-        device=str(data["device"]),
-        max_batch_size=int(data["max_batch_size"]),
-        inputs=tuple(_tensor(each) for each in data["inputs"]),
-        outputs=tuple(_tensor(each) for each in data["outputs"]),
-        models=tuple(_model(each) for each in data["models"]),
+        pipelines=tuple(_pipeline(each) for each in listed),
+        models=models,
         files={
             str(name): ManifestFile(str(file["sha256"]), int(file["size"]))
             for name, file in data.get("files", {}).items()
         },
         environments=tuple(ManifestEnvironment(**each) for each in data.get("environments", ())),
+        deployed=tuple(ManifestDeployed(**each) for each in data.get("deployed", ())),
     )
+
+
+def _pipeline(data: Any) -> ManifestPipeline:
+    return ManifestPipeline(
+        name=str(data["name"]),
+        source=str(data["source"]),
+        device=str(data["device"]),
+        max_batch_size=int(data["max_batch_size"]),
+        inputs=tuple(_tensor(each) for each in data["inputs"]),
+        outputs=tuple(_tensor(each) for each in data["outputs"]),
+        steps={str(model): str(step) for model, step in data["steps"].items()},
+        others=tuple(str(each) for each in data.get("others", ())),
+        variant=dict(data.get("variant", {})),
+    )
+
+
+def _first_format(data: Any, models: tuple[ManifestModel, ...]) -> dict[str, Any]:
+    """The pipeline of format 1, which stood beside the models and had every one of them."""
+    named = {path.partition("/")[0] for path in data.get("files", {}) if "/" in path}
+    steps = {each.name: each.step for each in models}
+    name = str(data["pipeline"])
+    others = sorted(named - {name, *steps})
+    return {**data, "name": name, "steps": steps, "others": others}
 
 
 def _tensor(data: Any) -> ManifestTensor:
@@ -200,6 +298,7 @@ def _model(data: Any) -> ManifestModel:
         environment=data.get("environment"),
         execution=data.get("execution"),
         batch_bytes=int(data.get("batch_bytes", 0)),
+        calls=tuple(str(each) for each in data.get("calls", ())),
     )
 
 

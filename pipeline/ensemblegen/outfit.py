@@ -17,7 +17,7 @@ from ensemblegen.environments.stubs import FOLDER as STUBS
 from ensemblegen.environments.trouble import told
 from ensemblegen.errors import InputError, MachineError, Problem
 from ensemblegen.members import Member
-from ensemblegen.plan import Plan
+from ensemblegen.plan import Plan, Project
 from ensemblegen.targets import Target
 from ensemblegen.words import Device, Place
 
@@ -35,7 +35,7 @@ class Need:
     """`step` or, where it has several, `step on gpu`."""
 
 
-def needs(plan: Plan, *, variants: bool = False) -> list[Need]:
+def needs(plan: Plan | Project, *, variants: bool = False) -> list[Need]:
     """What must be built for `plan` as it is placed, or for all its variants."""
     found: dict[tuple[str, str], Need] = {}
     for each in plan.all():
@@ -56,14 +56,27 @@ def outfit(plan: Plan, store: Store, where: Where | None = None) -> Plan:
     InputError where one that it needs is not locked or built, or needs a stub that is not known.
     A variant (`configs/gpu.pbtxt`) whose environments are not built is left out, with a warning.
     """
-    place = where or plan.environment_placement
-    if place == "none" or not any(member.environments for member in _members(plan)):
-        return plan
-    found = _Found(store, place)
-    problems = [each for need in needs(plan) for each in found.problems(need.declared, need.target)]
+    return outfit_all(Project((plan,)), store, where).pipelines[0]
+
+
+def outfit_all(project: Project, store: Store, where: Where | None = None) -> Project:
+    """As `outfit`, for pipelines that share a repository; each environment is looked for once."""
+    founds: dict[Where, _Found] = {}
+    pairs: list[tuple[Plan, _Found | None]] = []
+    for plan in project.pipelines:
+        place = where or plan.environment_placement
+        needed = place != "none" and any(member.environments for member in _members(plan))
+        pairs.append((plan, founds.setdefault(place, _Found(store, place)) if needed else None))
+    problems = [
+        each
+        for plan, found in pairs
+        if found is not None
+        for need in needs(plan)
+        for each in found.problems(need.declared, need.target)
+    ]
     if problems:
-        raise InputError(problems)
-    return _fitted(plan, found)
+        raise InputError(dict.fromkeys(problems))
+    return Project(tuple(_fitted(plan, found) if found else plan for plan, found in pairs))
 
 
 def _members(plan: Plan) -> Iterator[Member]:

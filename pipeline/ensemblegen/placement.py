@@ -111,6 +111,6 @@ def _missing(graph: Graph, devices: Devices) -> Iterator[Problem]:
             wanted = devices[node.name]
             message = f"step '{node.name}' has no implementation for {wanted}"
             span = graph.document.span(("steps", node.name, node.kind.word))
-            places = f", or place the step on {' or '.join(able)}" if able else ""
-            hint = f"give it code and `arrays` for {wanted}{places}"
+            elsewhere = f"place the step on {' or '.join(able)}" if able else None
+            hint = ", or ".join(filter(None, (node.kind.remedy(node.step, wanted), elsewhere)))
             yield Problem("E503", message, span, hint)

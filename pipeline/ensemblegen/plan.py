@@ -6,16 +6,19 @@ after   Plan: models, tensors by their final names, devices, instances
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from ensemblegen import lowering, routes
 from ensemblegen.environments.execution import Where
 from ensemblegen.errors import Problem
 from ensemblegen.graph import Export, Graph, Node, Source
 from ensemblegen.members import Member, MemberTensor, Port
+from ensemblegen.members.deployed import found_of
 from ensemblegen.placement import Devices, Placement
+from ensemblegen.source import Axes
 from ensemblegen.spec import Example, PipelineSpec
 from ensemblegen.targets import Target
 from ensemblegen.types import Tensor
@@ -76,6 +79,15 @@ class Plan:
     fuse: bool | Literal["auto"] = False
     warnings: tuple[Problem, ...] = ()
     """What will surprise, though it works."""
+    variant: Axes = field(default_factory=dict)
+    """The axes of a template with which it was made."""
+    deployed: tuple[Member, ...] = ()
+    """What its steps run that is there already: nothing of it is written."""
+
+    @property
+    def pipelines(self) -> tuple[Plan, ...]:
+        """A pipeline alone is a project of one."""
+        return (self,)
 
     def all(self) -> Iterator[Plan]:
         """This plan, and those inside it, each once."""
@@ -84,6 +96,33 @@ class Plan:
             for each in inner.all():
                 seen.setdefault(each.name, each)
         yield from seen.values()
+
+
+@dataclass(frozen=True)
+class Project:
+    """Several pipelines that become one repository; what they share is the same in all of them."""
+
+    pipelines: tuple[Plan, ...]
+
+    def all(self) -> Iterator[Plan]:
+        """Every pipeline, and those inside them, each once."""
+        seen: dict[str, Plan] = {each.name: each for each in self.pipelines}
+        for pipeline in self.pipelines:
+            for each in pipeline.all():
+                seen.setdefault(each.name, each)
+        yield from seen.values()
+
+
+def seen_from(plan: Plan, folder: str) -> Plan:
+    """`plan`, its files called as seen from where they lie in `folder`."""
+    if folder in ("", "."):
+        return plan
+    return replace(
+        plan,
+        source=f"{folder}/{plan.source}",
+        origin=f"{folder}/{plan.origin}",
+        members=tuple(replace(each, origin=f"{folder}/{each.origin}") for each in plan.members),
+    )
 
 
 def make(
@@ -96,6 +135,7 @@ def make(
     """Complete a checked graph, with the plans of the pipelines inside it."""
     nodes = [graph.nodes[name] for name in graph.order]
     names = _tensor_names(graph)
+    placement = lowering.placement(graph, placement)
     source = Path(graph.document.path).name
     here = graph.document.folder
     return Plan(
@@ -106,12 +146,14 @@ def make(
         max_batch_size=graph.max_batch_size,
         inputs=tuple(
             Interface(
-                each.name, _resolved(graph, each.tensor), each.optional, each.default, each.config
+                each.name, graph.resolved(each.tensor), each.optional, each.default, each.config
             )
             for each in graph.entries.values()
         ),
         outputs=tuple(_interface(graph, export) for export in graph.exports),
-        members=tuple(_member(graph, pipeline, node) for node in nodes if node.kind.makes_model),
+        members=tuple(
+            member for node in nodes for member in _members(graph, pipeline, node, names)
+        ),
         wiring=tuple(_wiring(graph, node, names) for node in nodes),
         device=placement.name,
         devices=placement.devices,
@@ -125,6 +167,8 @@ def make(
         environment_placement=pipeline.environment_placement,
         fuse=pipeline.fuse,
         warnings=warnings,
+        variant=graph.document.axes,
+        deployed=tuple(_deployed(graph, pipeline, nodes)),
     )
 
 
@@ -138,19 +182,26 @@ def _tensor_names(graph: Graph) -> dict[Source, str]:
     return {**names, **{export.source: export.name for export in graph.exports}}
 
 
-def _resolved(graph: Graph, tensor: Tensor) -> Tensor:
-    return Tensor(tensor.dtype, graph.sizes.resolve(tensor.shape))
-
-
 def _interface(graph: Graph, export: Export) -> Interface:
     tensor = export.tensor or graph.tensor(export.source)
     assert tensor is not None, "checked"  # noqa: S101
-    return Interface(export.name, _resolved(graph, tensor), config=export.config)
+    return Interface(export.name, graph.resolved(tensor), config=export.config)
+
+
+def _members(
+    graph: Graph, pipeline: PipelineSpec, node: Node, names: Mapping[Source, str]
+) -> Iterator[Member]:
+    """The models of a step of the ensemble: its own, and where it calls others, those."""
+    if node.route is not None:
+        yield lowering.member(graph, pipeline, node, names)
+    for each in routes.chain(node, graph.nodes):
+        if each.kind.makes_model:
+            yield _member(graph, pipeline, each)
 
 
 def _member(graph: Graph, pipeline: PipelineSpec, node: Node) -> Member:
-    assert node.signature is not None, "checked"  # noqa: S101
-    step, signature = node.step, node.signature
+    step, signature = node.step, node.takes_and_gives
+    assert signature is not None, "checked"  # noqa: S101
     size = step.max_batch_size if step.max_batch_size is not None else graph.max_batch_size
     return Member(
         pipeline=graph.name,
@@ -165,8 +216,9 @@ def _member(graph: Graph, pipeline: PipelineSpec, node: Node) -> Member:
             MemberTensor(
                 port.name,
                 port.triton,
-                _resolved(graph, port.tensor),
+                graph.resolved(port.tensor),
                 squeezed=port.squeezed,
+                dims=port.dims,
                 config=port.config,
             )
             for port in signature.outputs.values()
@@ -183,11 +235,23 @@ def _member(graph: Graph, pipeline: PipelineSpec, node: Node) -> Member:
     )
 
 
+def _deployed(graph: Graph, pipeline: PipelineSpec, nodes: Iterable[Node]) -> Iterator[Member]:
+    seen = set()
+    for node in nodes:
+        found = found_of(node.signature.artifact) if node.signature else None
+        if found is not None and node.model not in seen:
+            seen.add(node.model)
+            yield found.of(_member(graph, pipeline, node))
+
+
 def _inputs(graph: Graph, node: Node) -> Iterator[MemberTensor]:
     links = {link.name: link for link in node.links}
-    for name, port in (node.signature.inputs if node.signature else {}).items():
+    signature = node.takes_and_gives
+    for name, port in (signature.inputs if signature else {}).items():
         link = links.get(name)
         given = graph.tensor(link.source) if link else None
+        if given is not None and link is not None and link.source in node.over:
+            given = routes.item(given)
         # What the author of a whole model does not declare, its config does not.
         tensor = port.tensor if node.kind.verbatim else port.tensor or given
         if tensor is None:
@@ -198,10 +262,11 @@ def _inputs(graph: Graph, node: Node) -> Iterator[MemberTensor]:
         yield MemberTensor(
             name,
             port.triton,
-            _resolved(graph, tensor),
+            graph.resolved(tensor),
             optional,
             default,
             port.pad,
+            dims=port.dims,
             config=port.config,
         )
 
@@ -219,6 +284,8 @@ def _default(
 def _wiring(graph: Graph, node: Node, names: Mapping[Source, str]) -> Wiring:
     signature = node.signature
     assert signature is not None, "checked"  # noqa: S101
+    if node.route is not None:
+        return _calling(graph, node, names)
     exported = {export.source for export in graph.exports}
     # A tensor that nobody takes must not be mapped: Triton refuses it as unused.
     outputs = {
@@ -231,3 +298,15 @@ def _wiring(graph: Graph, node: Node, names: Mapping[Source, str]) -> Wiring:
         for link in node.links
     }
     return Wiring(node.name, node.model, node.step.version, inputs, outputs)
+
+
+def _calling(graph: Graph, node: Node, names: Mapping[Source, str]) -> Wiring:
+    """The calling model's inputs are named as the ensemble's tensors, its outputs as the step's."""
+    read = [names.get(source, str(source)) for source in lowering.sources(graph, node)]
+    given = {
+        name: names.get(source, str(source))
+        for name in lowering.used_outputs(graph, node)
+        for source in (Source(node.name, name),)
+    }
+    model = routes.caller_model(graph.name, node)
+    return Wiring(routes.caller(node), model, -1, {each: each for each in read}, given)

@@ -9,12 +9,20 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import models_json_schema
 
 from ensemblegen.artifacts.step_source import Arrays, ArraysPerDevice
+from ensemblegen.backends.onnxruntime import ACCELERATORS
+from ensemblegen.converters.source import ForestSource, NetworkSource
+from ensemblegen.members.onnx import Accelerator, Accelerators, Threads
+from ensemblegen.members.recipe import EngineSpec
+from ensemblegen.members.tensorrt import PlanInput
+from ensemblegen.routing import TENSORS, Over
 from ensemblegen.serving import DynamicBatching, Instances, Resource, Warmup
 from ensemblegen.spec import OutputSpec, PerDevice, PipelineSpec, StepInput, StepSpec
 
 # What a reader also accepts, beside the mapping that pydantic describes.
 _SHORT_FORMS: dict[type, dict[str, Any]] = {
     StepInput: {"type": "string", "description": "step.output, or a pipeline input"},
+    PlanInput: {"type": "string", "description": "step.output, or a pipeline input"},
+    EngineSpec: {"type": "string", "minLength": 1, "description": "The path of a plan."},
     OutputSpec: {"type": "string", "description": "step.output, or a pipeline input"},
     Instances: {"type": "integer", "minimum": 1},
     DynamicBatching: {"type": "boolean"},
@@ -25,8 +33,14 @@ _SHORT_FORMS: dict[type, dict[str, Any]] = {
         ]
     },
     Resource: {"type": "integer", "minimum": 1},
+    Over: TENSORS,
     PerDevice: {"type": "string", "minLength": 1},
     ArraysPerDevice: {"enum": list(get_args(Arrays))},
+    ForestSource: {"type": "string", "minLength": 1},
+    NetworkSource: {"type": "string", "minLength": 1},
+    Threads: {"type": "integer", "minimum": 1},
+    Accelerator: {"enum": list(ACCELERATORS)},
+    Accelerators: {"$ref": "#/$defs/Accelerator"},
 }
 
 

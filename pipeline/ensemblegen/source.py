@@ -7,8 +7,8 @@ after   Document: plain data, and a Span for each key and each value
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ from ensemblegen.places import At, Places
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MERGE = "tag:yaml.org,2002:merge"
 _DEPTH = 100
+Axes = Mapping[str, bool | int | float | str]
+"""The values with which a template is read, by the axes of its `matrix`."""
 _STRING = "tag:yaml.org,2002:str"
 
 
@@ -29,6 +31,8 @@ class Document(Places):
     """One YAML file as data, with the place of every key and value."""
 
     data: Any
+    axes: Axes = field(default_factory=dict)
+    """None but for a template."""
 
     @property
     def folder(self) -> Path:
@@ -110,6 +114,8 @@ def _syntax_problem(error: yaml.MarkedYAMLError, path: str, text: str) -> Proble
     line = (text.splitlines()[mark.line :] or [""])[0] if mark else ""
     indented_by_tab = "\t" in line[: len(line) - len(line.lstrip())]
     hint = "indent with spaces, not tabs" if indented_by_tab else None
+    if "${" in line:
+        hint = 'between { and }, quote what holds ${...}: "variants/${variant}.pt"'
     return Problem("E102", f"not YAML: {words or error}", span, hint)
 
 

@@ -24,6 +24,7 @@ from ensemblegen import targets
 from ensemblegen.errors import InputError, Problem, did_you_mean
 from ensemblegen.form import Node, problems_of
 from ensemblegen.places import At
+from ensemblegen.routing import Routing
 from ensemblegen.serving import DynamicBatching, Instances, Serving
 from ensemblegen.source import Document
 from ensemblegen.words import (
@@ -36,6 +37,7 @@ from ensemblegen.words import (
     Number,
     Pad,
     Path,
+    PipelineName,
     Size,
     TensorName,
     Word,
@@ -107,7 +109,7 @@ EnvironmentWord = Annotated[PerDevice, BeforeValidator(per_device)]
 """A name of conda/, or a path: one for both devices or one for each."""
 
 
-class StepSpec(Serving):
+class StepSpec(Serving, Routing):
     """What every kind of step may say. Each kind adds its own keys in `members/<kind>.py`."""
 
     kind: ClassVar[str]
@@ -155,19 +157,48 @@ class Expectation(Node):
     max: Number | None = None
 
 
+class FileValue(Node):
+    """The content of a file, as the value of an input."""
+
+    file: Path
+
+
+def _example_value(value: object) -> object:
+    return FileValue.model_validate(value) if isinstance(value, dict) else value
+
+
 class Example(Node):
     """One request with what must come back."""
 
     name: str
-    inputs: dict[str, Any]
+    inputs: dict[str, Annotated[Any, BeforeValidator(_example_value)]] = Field(
+        description="Values, or {file: PATH} for the content of a file."
+    )
     expect: dict[str, Expectation] = Field(default_factory=dict)
+
+
+_Axis = Annotated[str, Field(json_schema_extra={"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"})]
+_Values = Annotated[list[bool | int | float | str], Field(min_length=1)]
+
+
+class AxisFiles(Node):
+    """An axis of what `*` stands for in the paths of the files that there are."""
+
+    files: str = Field(description="A path with one *, relative to this file; ${NAME} is expanded.")
+
+
+Matrix = dict[_Axis, AxisFiles | _Values] | list[dict[_Axis, bool | int | float | str]]
+"""Axes, of which each combination is a variant; or the variants one by one."""
 
 
 class PipelineSpec(Node):
     """The whole file."""
 
     ensemblegen: Literal[1] = Field(description="Version of this file's format.")
-    name: Name
+    name: PipelineName
+    matrix: Matrix | None = Field(
+        None, description="Makes this a template: a pipeline for each combination of its axes."
+    )
     model: ModelName | None = Field(
         None, description="The ensemble's name in the repository, if it is not `name`."
     )
@@ -218,10 +249,14 @@ def parse(document: Document, kinds: Mapping[str, type[StepSpec]]) -> PipelineSp
         message = "a pipeline is a mapping that starts with `ensemblegen: 1`"
         hint = "`ensemblegen schema` prints what may stand here"
         raise InputError([Problem("E112", message, document.span(()), hint)])
+    if data.get("matrix") is not None and not document.axes:
+        message = "this file makes several pipelines, and one is meant here"
+        hint = "name a file without `matrix`, or choose one of its pipelines where that is possible"
+        raise InputError([Problem("E251", message, document.key_span(("matrix",)), hint)])
     problems: list[Problem] = []
     steps = _parse_steps(document, kinds, data.get("steps"), problems)
     try:
-        pipeline = PipelineSpec.model_validate(data)
+        pipeline = PipelineSpec.model_validate(data, context=document.axes)
     except ValidationError as error:
         problems += problems_of(error, document, PipelineSpec, ())
     else:
@@ -270,7 +305,7 @@ def _parse_step(
         return None
     model = kinds[chosen[0]]
     try:
-        return model.model_validate(body)
+        return model.model_validate(body, context=document.axes)
     except ValidationError as error:
         problems += problems_of(error, document, model, at)
         return None

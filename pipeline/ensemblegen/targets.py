@@ -27,6 +27,12 @@ them; the rest are in all targets.
 ENSEMBLE_CACHE = "24.06"
 """The first release whose ensembles can have a response cache (core#338)."""
 
+TENSORFLOW_UNTIL = "25.03"
+"""The first release without a TensorFlow backend (server build.py)."""
+
+DALI_1_UNTIL = "26.01"
+"""Every release before this one has some DALI 1 (24.10: 1.42); later ones were not looked at."""
+
 TREELITE = (
     ("24.03", "4.0.0"),
     ("24.05", "4.1.2"),
@@ -77,6 +83,16 @@ class Target:
         return self.has("24.11")
 
     @property
+    def tensorflow(self) -> bool:
+        """Whether the image has the TensorFlow backend."""
+        return not self.has(TENSORFLOW_UNTIL)
+
+    @property
+    def dali_1(self) -> bool:
+        """Whether the image is known to have a DALI of before 2.0."""
+        return not self.has(DALI_1_UNTIL)
+
+    @property
     def fil_renamed_parameters(self) -> bool:
         """From 25.09 the FIL backend calls `output_class` `is_classifier`."""
         return self.has("25.09")
@@ -103,6 +119,14 @@ class Target:
     def cuda(self) -> str:
         """The CUDA of the image, which any driver that it starts with can run."""
         return self._of(CUDA)
+
+    @property
+    def onnx_ir(self) -> int | None:
+        """The newest version of the ONNX format that it reads; None where that is not known.
+
+        ONNX Runtime 1.18 to 1.21, which these releases have, refuse what is newer than 10.
+        """
+        return None if self.has("25.05") else 10
 
     @property
     def xgboost_ubj(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -12,14 +12,13 @@ from ensemblegen.codes import Severity
 from ensemblegen.errors import InputError, Problem, in_order
 
 if TYPE_CHECKING:
+    from ensemblegen import compile as pipelines
     from ensemblegen.repository.model import Repository
     from ensemblegen.targets import Target
 
 Kind = Literal["pipeline", "config", "model", "repository", "repositories"]
 
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
-
-PIPELINE = "pipeline.yaml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +30,8 @@ class Checked:
     kind: Kind
     steps: int | None = None
     """Of a pipeline; None where its form is not right."""
+    variants: int = 0
+    """The pipelines of a template; 0 for a file that is none."""
     models: int = 0
     """Of a repository: those that were judged, ensembles among them."""
     ensembles: int = 0
@@ -77,8 +78,8 @@ def reach(path: Path, target: Target | None = None) -> Verdict:
     """Judge a pipeline.yaml, a config.pbtxt, a model folder, or repositories below a folder.
 
     `target` is the release that repositories are meant for; a pipeline.yaml names its own. A
-    folder with a pipeline.yaml is judged by that, and by the models that it holds. Nothing is
-    raised for what the author can mend: it is among the problems.
+    folder with pipelines below it is judged by those, alone and together, and by the models that it
+    holds. Nothing is raised for what the author can mend: it is among the problems.
     """
     try:
         return _reach(path, target)
@@ -98,26 +99,35 @@ def join(verdicts: Iterable[Verdict]) -> Verdict:
 
 def _reach(path: Path, target: Target | None) -> Verdict:
     if path.suffix in (".yaml", ".yml"):
-        return _pipeline(path)
-    beside = path / PIPELINE
-    if not beside.is_file():
+        return _pipelines(path)
+    # Looking costs a walk; what is needed to read pipelines is loaded where there are some.
+    from ensemblegen.found import find
+
+    if not find(path):
         return _repositories(path, target)
-    verdicts = [_pipeline(beside)]
+    verdicts = [_pipelines(path)]
     # There may be no models: a pipeline's folder needs none.
     with contextlib.suppress(InputError):
         verdicts.append(_read(path, target))
     return join(each for each in verdicts if each.checked)
 
 
-def _pipeline(path: Path) -> Verdict:
-    from ensemblegen.compile import examine
+def _pipelines(path: Path) -> Verdict:
+    from ensemblegen.project import examine
 
-    try:
-        examined = examine(path)
-    except InputError as error:
-        return Verdict((Checked(str(path), "pipeline"),), in_order(error.problems))
-    steps = len(examined.graph.nodes)
-    return Verdict((Checked(str(path), "pipeline", steps=steps),), examined.problems)
+    examined = examine(path)
+    made: dict[str, list[pipelines.Checked]] = {str(file): [] for file in examined.files}
+    for each in examined.checked:
+        made[each.graph.document.path].append(each)
+    checked = (_file(path, found) for path, found in made.items())
+    return Verdict(tuple(checked), examined.problems)
+
+
+def _file(path: str, found: Sequence[pipelines.Checked]) -> Checked:
+    if not found:
+        return Checked(path, "pipeline")
+    variants = len(found) if found[0].graph.document.axes else 0
+    return Checked(path, "pipeline", steps=len(found[0].graph.nodes), variants=variants)
 
 
 def _repositories(path: Path, target: Target | None) -> Verdict:

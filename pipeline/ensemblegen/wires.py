@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ensemblegen.members import Member
+from ensemblegen.members.bls import calls_of, mapped
 from ensemblegen.members.kind import own_config
-from ensemblegen.plan import Plan
+from ensemblegen.plan import Plan, Wiring
 from ensemblegen.targets import Target
 from ensemblegen.types import ANY, Dim, Shape, Tensor
 from ensemblegen.words import Place
@@ -41,6 +42,11 @@ class Step:
         return self.member.kind.apart(self.member)
 
     @property
+    def calls(self) -> tuple[str, ...]:
+        """The steps whose models it calls, itself a model of ours."""
+        return tuple(each.step for each in calls_of(self.member))
+
+    @property
     def place(self) -> str:
         """`cpu`, `gpu 0`, `any gpu`, `cpu or gpu`."""
         if self.device == "auto":
@@ -63,6 +69,8 @@ class Side:
     port: str
     tensor: Tensor | None
     batched: bool
+    returns: bool = False
+    """Whether it comes back from a model that the reader called."""
 
 
 @dataclass
@@ -76,13 +84,18 @@ class Wires:
     _same: dict[Spot, Spot] = field(default_factory=dict)
     """Tensors that are another one under the name of a pipeline's input or output."""
 
+    _of_items: set[str] = field(default_factory=set)
+    """Steps whose models take single items: what calls them knows the type of all of a row."""
+
     def __post_init__(self) -> None:
         plans = {each.name: each for each in self.plan.all()}
-        members = {
+        members: dict[str, tuple[Member, Place]] = {
             member.model: (member, each.devices[member.step])
             for each in reversed(plans.values())
             for member in each.members
         }
+        found = (member for each in plans.values() for member in each.deployed)
+        members |= {member.model: (member, "auto") for member in found}
         batched = self.plan.max_batch_size > 0
         for entry in self.plan.inputs:
             at = ("", entry.name)
@@ -90,6 +103,9 @@ class Wires:
         self._walk(self.plan, "", plans, members)
         for each in self.plan.outputs:
             self.reads.append(Side(("", each.name), None, each.name, each.tensor, batched))
+        if self._of_items:
+            self.reads = [self._untyped(each) for each in self.reads]
+            self.writes = {at: self._untyped(each) for at, each in self.writes.items()}
         # An optional input of an inner pipeline that nobody feeds is no edge.
         self.reads = [each for each in self.reads if self.root(each.at) in self.writes]
 
@@ -124,7 +140,7 @@ class Wires:
         feeds: list[list[int]] = [[] for _ in self.steps]
         for read in self.reads:
             source = self.writes[self.root(read.at)].step
-            if source is not None and read.step is not None:
+            if source is not None and read.step is not None and not read.returns:
                 feeds[number[source.name]].append(number[read.step.name])
                 waits[number[read.step.name]] += 1
         ready = [i for i, count in enumerate(waits) if not count]
@@ -147,22 +163,56 @@ class Wires:
     ) -> None:
         for wiring in plan.wiring:
             if wiring.model in plans:
-                deeper = f"{inside}{wiring.step}/"
-                for port, tensor in wiring.inputs.items():
-                    self._same[deeper, port] = (inside, tensor)
-                for port, tensor in wiring.outputs.items():
-                    self._same[inside, tensor] = (deeper, port)
-                self._walk(plans[wiring.model], deeper, plans, members)
-                continue
-            member, device = members[wiring.model]
-            device, gpus = _placed(member, device)
-            name = f"{inside}{wiring.step}"
-            step = Step(name, plan.name, member, device, gpus, self.plan.target)
-            self.steps.append(step)
-            for side in _sides(step, wiring.inputs, inside, writes=False):
-                self.reads.append(side)
-            for side in _sides(step, wiring.outputs, inside, writes=True):
+                self._enter(wiring, inside, plans, members)
+            else:
+                self._run(plan, wiring, inside, plans, members)
+
+    def _enter(
+        self,
+        wiring: Wiring,
+        inside: str,
+        plans: Mapping[str, Plan],
+        members: Mapping[str, tuple[Member, Place]],
+    ) -> None:
+        """A step that is another pipeline."""
+        deeper = f"{inside}{wiring.step}/"
+        for port, tensor in wiring.inputs.items():
+            self._same[deeper, port] = (inside, tensor)
+        for port, tensor in wiring.outputs.items():
+            self._same[inside, tensor] = (deeper, port)
+        self._walk(plans[wiring.model], deeper, plans, members)
+
+    def _untyped(self, side: Side) -> Side:
+        items = side.step is not None and side.step.name in self._of_items
+        return replace(side, tensor=None) if items else side
+
+    def _run(
+        self,
+        plan: Plan,
+        wiring: Wiring,
+        inside: str,
+        plans: Mapping[str, Plan],
+        members: Mapping[str, tuple[Member, Place]],
+    ) -> None:
+        """A step that runs a model, and those that this model calls."""
+        member, device = members[wiring.model]
+        device, gpus = _placed(member, device)
+        name = f"{inside}{wiring.step}"
+        step = Step(name, plan.name, member, device, gpus, self.plan.target)
+        self.steps.append(step)
+        self.reads += _sides(step, wiring.inputs, inside, writes=False)
+        for side in _sides(step, wiring.outputs, inside, writes=True):
+            self.writes[side.at] = side
+        for called in _called(member):
+            for side in _handed(step, called, inside):
                 self.writes[side.at] = side
+            if called.model in plans:
+                self._enter(called, inside, plans, members)
+            else:
+                self._run(plan, called, inside, plans, members)
+                if mapped(member):
+                    self._of_items.add(f"{inside}{called.step}")
+            self.reads += _returned(step, called, inside)
 
 
 def _sides(step: Step, wired: Mapping[str, str], inside: str, *, writes: bool) -> Iterator[Side]:
@@ -177,6 +227,30 @@ def _sides(step: Step, wired: Mapping[str, str], inside: str, *, writes: bool) -
             known.tensor if known else None,
             member.max_batch_size > 0,
         )
+
+
+def _called(member: Member) -> Iterator[Wiring]:
+    """The models that a member calls, as if they were wired: `tensor > step`, `output < step`."""
+    for call in calls_of(member):
+        inputs = {port: f"{tensor} > {call.step}" for port, tensor in call.inputs.items()}
+        outputs = {port: f"{name} < {call.step}" for name, port in call.outputs.items()}
+        yield Wiring(call.step, call.model, call.version, inputs, outputs)
+
+
+def _handed(step: Step, called: Wiring, inside: str) -> Iterator[Side]:
+    """What a calling model hands to one that it calls: its own inputs, or parts of them."""
+    given = {f"{each.name} > {called.step}": each for each in step.member.inputs}
+    batched = step.member.max_batch_size > 0
+    for tensor in dict.fromkeys(called.inputs.values()):
+        yield Side((inside, tensor), step, given[tensor].name, given[tensor].tensor, batched)
+
+
+def _returned(step: Step, called: Wiring, inside: str) -> Iterator[Side]:
+    given = {f"{each.name} < {called.step}": each for each in step.member.outputs}
+    batched = step.member.max_batch_size > 0
+    for tensor in called.outputs.values():
+        port = given[tensor]
+        yield Side((inside, tensor), step, port.name, port.tensor, batched, returns=True)
 
 
 def _placed(member: Member, device: Place) -> tuple[Place, tuple[int, ...]]:

@@ -6,10 +6,18 @@ import os
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, StrictInt, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    StrictInt,
+    ValidationInfo,
+    WithJsonSchema,
+)
 from pydantic_core import PydanticCustomError
 
 from ensemblegen.errors import did_you_mean
+from ensemblegen.source import Axes
 from ensemblegen.types import ANY, DType, suggested_dtype
 
 Device = Literal["cpu", "gpu"]
@@ -18,6 +26,7 @@ Place = Literal["cpu", "gpu", "auto"]
 """Where a step runs; with `auto` its config has no instance group, and the server decides."""
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+_REFERENCE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 def _name(word: str) -> str:
@@ -36,30 +45,101 @@ def _free_name(word: object) -> object:
     raise PydanticCustomError("name", "'{word}' is not usable as a name", {"word": text})
 
 
-def _model_name(word: object) -> object:
+def _pipeline_name(word: str, info: ValidationInfo) -> str:
+    return _name(with_axes(word, axes_of(info)))
+
+
+def _model_name(word: object, info: ValidationInfo) -> object:
     text = _free_name(word)
+    if isinstance(text, str):
+        text = with_axes(text, axes_of(info))
     if isinstance(text, str) and "/" not in text and text not in (".", ".."):
         return text
     raise PydanticCustomError("name", "'{word}' is no name of a model folder", {"word": text})
 
 
-def expanded(text: str) -> str:
-    """`text` with each `${NAME}` replaced by the environment's value; `$${` stands for `${`."""
+def axes_of(info: ValidationInfo) -> Axes:
+    """The axes that hold while a file is read; none but for a template."""
+    return info.context or {}
+
+
+def axis_text(value: object) -> str:
+    """A value of an axis as it stands in names and paths."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def with_axes(text: str, axes: Axes) -> str:
+    """`text` with each `${AXIS}` replaced; without any axes nothing is. `$${` stands for `${`."""
 
     def value(match: re.Match[str]) -> str:
         if match[1] is None:
             return "${"
+        if match[1] in axes:
+            return axis_text(axes[match[1]])
+        raise PydanticCustomError(
+            "axis",
+            "`matrix` has no axis '{name}'",
+            {"name": match[1], "hint": did_you_mean(match[1], axes)},
+        )
+
+    return _REFERENCE.sub(value, text) if axes else text
+
+
+def with_values(value: Any, axes: Axes) -> Any:
+    """Plain data with the axes put in; what is `${AXIS}` and nothing else, keeps the axis' type.
+
+    `${...}` that names no axis stays: it may be a template of the step's own.
+    """
+    if isinstance(value, dict):
+        return {key: with_values(each, axes) for key, each in value.items()}
+    if isinstance(value, list):
+        return [with_values(each, axes) for each in value]
+    if not isinstance(value, str) or not axes:
+        return value
+    whole = _REFERENCE.fullmatch(value)
+    if whole and whole[1] in axes:
+        return axes[whole[1]]
+
+    def text(match: re.Match[str]) -> str:
+        if match[1] is None:
+            return "${"
+        return axis_text(axes[match[1]]) if match[1] in axes else match[0]
+
+    return _REFERENCE.sub(text, value)
+
+
+def expanded(text: str, axes: Axes | None = None) -> str:
+    """`text` with each `${NAME}` replaced by the value of an axis, or of an environment variable;
+    `$${` stands for `${`.
+    """
+    known = axes or {}
+
+    def value(match: re.Match[str]) -> str:
+        if match[1] is None:
+            return "${"
+        if match[1] in known:
+            return axis_text(known[match[1]])
         found = os.environ.get(match[1])
         if found is None:
             raise PydanticCustomError(
-                "environment", "environment variable {name} is not set", {"name": match[1]}
+                "environment",
+                "environment variable {name} is not set",
+                {"name": match[1], "hint": did_you_mean(match[1], known) if known else None},
             )
         return found
 
-    whole = re.sub(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)\}", value, text)
+    whole = _REFERENCE.sub(value, text)
     if "\0" in whole:
         raise PydanticCustomError("text", "must be a path, which holds no NUL character")
     return whole
+
+
+def _path(text: str, info: ValidationInfo) -> str:
+    return expanded(text, axes_of(info))
+
+
+def _data(value: Any, info: ValidationInfo) -> Any:
+    return with_values(value, axes_of(info))
 
 
 def literal(text: str) -> str:
@@ -125,6 +205,25 @@ def _text(value: object, what: str) -> str:
     )  # fmt: skip
 
 
+def when_(value: object) -> object:
+    """A condition: YAML reads a lone `yes` as something else."""
+    return None if value is None else _text(value, "a condition, such as detect.score > 0.5")
+
+
+def else_(value: object) -> object:
+    if isinstance(value, dict):
+        return value
+    return _text(value, "a step, or a mapping of outputs")
+
+
+def map_(value: object) -> object:
+    """`step.output`, several of them, or {over: ..., counts: ...}."""
+    if isinstance(value, dict):
+        over = value.get("over")
+        return {**value, "over": [over]} if isinstance(over, str) else value
+    return {"over": value if isinstance(value, list) else [_text(value, "step.output")]}
+
+
 def instance_counts(value: object) -> object:
     if isinstance(value, dict):
         return value
@@ -183,13 +282,23 @@ _DURATION = r"(\d+(?:\.\d+)?)\s*(us|ms|s)"
 Name = Annotated[
     str, AfterValidator(_name), Field(json_schema_extra={"pattern": f"^{NAME.pattern}$"})
 ]
+PipelineName = Annotated[
+    str,
+    AfterValidator(_pipeline_name),
+    Field(
+        json_schema_extra={"pattern": r"^([A-Za-z_]|\$\{)([A-Za-z0-9_-]|\$\{|\})*$"},
+        description="What clients call; ${AXIS} of `matrix` is replaced.",
+    ),
+]
 TensorName = Annotated[str, BeforeValidator(_free_name)]
 ModelName = Annotated[str, BeforeValidator(_model_name)]
 Path = Annotated[
     str,
-    AfterValidator(expanded),
+    AfterValidator(_path),
     Field(min_length=1, description="A path, relative to this file; ${NAME} is expanded."),
 ]
+Data = Annotated[Any, AfterValidator(_data)]
+"""Plain data, in which the axes of `matrix` are replaced."""
 Dim = Annotated[
     int | str,
     BeforeValidator(_dim),

@@ -54,10 +54,11 @@ def model(
     outputs: Iterable[bytes],
     initializers: Iterable[bytes] = (),
     opset: int = 17,
+    ir: int = 8,
 ) -> bytes:
     nodes = [field(1, field(1, "x") + field(2, "y") + field(4, "Identity"))]
     ends = [field(5, each) for each in initializers]
     ends += [field(11, each) for each in inputs] + [field(12, each) for each in outputs]
     graph = b"".join([*nodes, field(2, "graph"), *ends])
     opsets = field(8, field(1, "ai.onnx.ml") + field(2, 3)) + field(8, field(2, opset))
-    return field(1, 8) + field(7, graph) + opsets
+    return field(1, ir) + field(7, graph) + opsets

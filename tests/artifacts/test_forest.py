@@ -31,6 +31,15 @@ def test_formats(artifacts: Path, name: str, expected: tuple[object, ...]) -> No
     assert (found.type, found.task, found.features, found.classes, found.targets) == expected
 
 
+@pytest.mark.parametrize(
+    ("name", "columns"),
+    [("forest.tl", 1), ("boosted.tl", 1), ("binary.tl", 2), ("classes.tl", 4), ("seven.txt", 1)],
+)
+def test_columns(artifacts: Path, name: str, columns: int) -> None:
+    """Two classes are one column or two, by how they were trained."""
+    assert forest.read(artifacts / name).columns == columns
+
+
 @pytest.mark.parametrize("suffix", ["json", "ubj"])
 def test_xgboost_classifiers(tmp_path: Path, suffix: str) -> None:
     import numpy
@@ -43,6 +52,7 @@ def test_xgboost_classifiers(tmp_path: Path, suffix: str) -> None:
         model.save_model(tmp_path / f"m.{suffix}")
         found = forest.read(tmp_path / f"m.{suffix}")
         assert (found.task, found.features, found.classes) == ("classification", 5, classes)
+        assert found.columns == (1 if classes == 2 else classes)
 
 
 def test_lightgbm_classifiers(tmp_path: Path) -> None:
@@ -56,6 +66,7 @@ def test_lightgbm_classifiers(tmp_path: Path) -> None:
         model.booster_.save_model(tmp_path / "model.txt")
         found = forest.read(tmp_path / "model.txt")
         assert (found.task, found.features, found.classes) == ("classification", 5, classes)
+        assert found.columns == (1 if classes == 2 else classes)
 
 
 def test_agrees_with_treelite(artifacts: Path) -> None:

@@ -29,7 +29,7 @@ def test_ends(tmp_path: Path) -> None:
     graph = read(tmp_path, GOOD)
     assert graph.inputs == (Tensor("x", "tensor", DType.FP32, ("batch", 4)),)
     assert graph.outputs == (Tensor("y", "tensor", DType.INT64, (-1, 2)),)
-    assert graph.opset == 17
+    assert (graph.opset, graph.ir) == (17, 8)
 
 
 def test_inputs_with_defaults_are_apart(tmp_path: Path) -> None:
@@ -105,3 +105,41 @@ def anything(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_any_bytes(data: bytes, anything: Path) -> None:
     with contextlib.suppress(NotOnnxError):
         read(anything, data)
+
+
+def elsewhere(location: str) -> bytes:
+    """A tensor whose data lies in another file."""
+    entries = wire.field(1, "offset") + wire.field(2, "4096")
+    told = wire.field(1, "location") + wire.field(2, location)
+    return wire.field(8, "w") + wire.field(13, entries) + wire.field(13, told) + wire.field(14, 1)
+
+
+def test_files_of_weights(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    inner = wire.field(1, wire.field(5, wire.field(5, elsewhere("inner.bin"))))
+    branch = wire.field(1, wire.field(4, "If") + wire.field(5, wire.field(6, inner)))
+    value = wire.field(4, "Constant") + wire.field(5, wire.field(5, elsewhere("constant.bin")))
+    sparse = wire.field(1, elsewhere("values.bin")) + wire.field(2, elsewhere("places.bin"))
+    graph = wire.field(5, elsewhere("model.onnx_data")) + wire.field(
+        5, elsewhere("model.onnx_data")
+    )
+    graph += wire.field(1, value) + branch + wire.field(15, sparse)
+    function = wire.field(7, wire.field(5, wire.field(10, elsewhere("function.bin"))))
+    path.write_bytes(wire.field(7, graph) + wire.field(25, function))
+    assert onnx.external(path) == (
+        "constant.bin", "function.bin", "inner.bin", "model.onnx_data", "places.bin", "values.bin",
+    )  # fmt: skip
+
+
+def test_weights_within_are_no_files(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(wire.model([X], [Y], [wire.weights("w", 1000)]))
+    assert onnx.external(path) == ()
+
+
+def test_what_the_onnx_package_saves_elsewhere(tmp_path: Path) -> None:
+    package = pytest.importorskip("onnx")
+    model = package.load_from_string(wire.model([X], [Y], [wire.weights("w", 1000)]))
+    options = {"save_as_external_data": True, "size_threshold": 0, "location": "big.data"}
+    package.save_model(model, tmp_path / "model.onnx", **options)
+    assert onnx.external(tmp_path / "model.onnx") == ("big.data",)

@@ -108,7 +108,14 @@ def test_json(folder: Path, run: Run) -> None:
     assert (code, err, value["ok"]) == (1, "", False)
     assert value["counts"] == {"error": 1, "warning": 1, "info": 0, "fixable": 1}
     assert value["checked"] == [
-        {"path": "models", "kind": "repository", "steps": None, "models": 1, "ensembles": 0}
+        {
+            "path": "models",
+            "kind": "repository",
+            "steps": None,
+            "variants": 0,
+            "models": 1,
+            "ensembles": 0,
+        }
     ]
     assert value["problems"][0] == {
         "code": "E302",

@@ -14,11 +14,14 @@ from ensemblegen.errors import InputError
 
 def test_arguments(tmp_path: Path) -> None:
     (tmp_path / "text.txt").write_bytes(b"from \xff file")
+    (tmp_path / "list.JSON").write_bytes(b"[1]")
     row = rows.from_arguments(["a=b=c", "n=1", f"f=@{tmp_path}/text.txt", "empty="])
     assert row.values["a"] == Text("b=c")
     assert row.values["n"] == Text("1")
     assert row.values["f"].raw == b"from \xff file"
+    assert not row.values["f"].json
     assert row.values["empty"] == Text("")
+    assert rows.from_arguments([f"l=@{tmp_path}/list.JSON"]).values["l"].json
 
 
 @pytest.mark.parametrize(

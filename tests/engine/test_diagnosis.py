@@ -14,6 +14,7 @@ from ensemblegen.cli.app import app
 from ensemblegen.engine import diagnosis, regions
 from ensemblegen.engine.diagnosis import Facts, Finding, SharedMemory, State, findings
 from ensemblegen.engine.locate import Choice, Engine
+from ensemblegen.engine.stand_ins import STAND_INS
 
 SHM = str(regions.FOLDER)
 HEALTHY = Facts(
@@ -27,7 +28,9 @@ HEALTHY = Facts(
     docker=None,
     docker_error=None,
     stub=True,
-    versions={"torch": "2.13.0", "treelite": "4.8.1", "tokenizers": "0.23.3"},
+    versions=dict.fromkeys(
+        (*(each.distribution for each in STAND_INS.values()), "tokenizers"), "1.0"
+    ),
     protocols={"http": True, "grpc": True},
     cache="/home/me/.cache/ensemblegen/engine",
     loopback=None,

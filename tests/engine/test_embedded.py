@@ -44,6 +44,8 @@ def test_backend_directory(engine: Engine, tmp_path: Path) -> None:
         "python/triton_python_backend_stub",
         "python/stand_in.py",
         "pytorch/model.py",
+        "dali/model.py",
+        "tensorflow/model.py",
         "fil/model.py",
         "fil/on_device.py",
     }
@@ -151,12 +153,12 @@ def test_a_python_without_shared_library(engine: Engine, monkeypatch: pytest.Mon
 
 
 def test_a_backend_that_is_not_here(engine: Engine) -> None:
-    with pytest.raises(MachineError, match="needs the backend 'tensorrt'") as caught:
+    with pytest.raises(MachineError, match="does not have the backend 'tensorrt'") as caught:
         embedded.require(engine, _repository("python", "tensorrt"))
     assert "--engine docker" in (caught.value.hint or "")
 
 
 def test_a_stand_in_without_its_library(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "importable", lambda module: module != "treelite")
-    with pytest.raises(MachineError, match="stand-in for the fil backend, which needs treelite"):
+    with pytest.raises(MachineError, match="stand-in for the fil backend needs treelite"):
         embedded.require(engine, _repository("pytorch", "fil"))

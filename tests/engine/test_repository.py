@@ -35,7 +35,7 @@ def test_reads_what_matters(tmp_path: Path) -> None:
     )
     _model(tmp_path, "whole", 'name: "whole" platform: "ensemble"')
     models = (ManifestModel("net", "net", "libtorch", "pytorch", "gpu", batch_bytes=64),)
-    manifest = Manifest("0", "whole", "pipeline.yaml", "24.10", "gpu", 8, (), (), models)
+    manifest = Manifest("0", "24.10", (), models)
     (tmp_path / "manifest.json").write_text(json.dumps(to_json(manifest)))
     repository = read(tmp_path)
     net, step, whole = repository.models
@@ -46,6 +46,7 @@ def test_reads_what_matters(tmp_path: Path) -> None:
     assert whole.ensemble
     assert repository.backends == ("python", "pytorch")
     assert not any(model.gpu for model in read(tmp_path, "cpu").models)
+    assert [model.name for model in read(tmp_path, only=("step", "net")).models] == ["net", "step"]
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def repository(archive: Path, *, unpacked: bool) -> tuple[Path, Path]:
     )  # fmt: skip
     made = archive.parent / "build" / "repository"
     made.mkdir(parents=True)
-    whole = Manifest("0", "p", "pipeline.yaml", "24.10", "cpu", 0, (), (), (), {}, (environment,))
+    whole = Manifest("0", "24.10", (), (), {}, (environment,))
     (made / manifest.NAME).write_text(json_text.text(manifest.to_json(whole)))
     beside.put({path: (content, unpacked)}, made)
     return made, made.parent / path

@@ -8,6 +8,7 @@ with `gpu=True` claims to lie on a GPU: its memory is on the host, and only a fa
 from __future__ import annotations
 
 import importlib
+import json
 from typing import Any, ClassVar
 
 import numpy
@@ -101,10 +102,50 @@ class Tensor:
         return (2, self._device_id) if self._gpu else (1, 0)
 
 
+TRITONSERVER_MEMORY_CPU, TRITONSERVER_MEMORY_GPU = "CPU", "GPU"
+
+
+class PreferredMemory:
+    def __init__(self, memory: str, device_id: int = 0) -> None:
+        self.memory = memory
+
+
+class Served:
+    """The models of the server, for those that call them: what each makes of a request."""
+
+    models: ClassVar[dict[str, Any]] = {}
+    asked: ClassVar[list[InferenceRequest]] = []
+
+
 class InferenceRequest:
-    def __init__(self, inputs: list[Tensor], requested_output_names: list[str]) -> None:
+    def __init__(
+        self, inputs: list[Tensor], requested_output_names: list[str], model_name: str = "",
+        **options: Any,
+    ) -> None:  # fmt: skip
         self._inputs = inputs
         self._requested = requested_output_names
+        self.model_name = model_name
+        self.options = options
+
+    async def async_exec(self) -> InferenceResponse:
+        Served.asked.append(self)
+        if self.model_name not in Served.models:
+            raise TritonModelException(f"Failed for execute the inference request. Model "
+                                       f"'{self.model_name}' is not ready.")  # fmt: skip
+        response: InferenceResponse = await Served.models[self.model_name](self)
+        return response
+
+    def request_id(self) -> str:
+        return str(self.options.get("request_id", ""))
+
+    def timeout(self) -> int:
+        return int(self.options.get("timeout", 0))
+
+    def trace(self) -> Any:
+        return self.options.get("trace")
+
+    def parameters(self) -> str:
+        return json.dumps(self.options.get("parameters", {}))
 
     def inputs(self) -> list[Tensor]:
         return self._inputs

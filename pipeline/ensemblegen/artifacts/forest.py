@@ -39,6 +39,8 @@ class Forest:
     classes: int
     """Classes that a classifier tells apart (2 for binary); 1 for regression."""
     targets: int = 1
+    columns: int = 1
+    """Values that the trees give a row; boosting has 1 for two classes, too."""
     treelite: str | None = None
     """The Treelite version that wrote a checkpoint."""
 
@@ -106,6 +108,7 @@ def _treelite(file: BinaryIO) -> Forest:
         features,
         max(2, *classes, 0) if classifier else 1,
         targets,
+        max(1, *classes, 0),
         version,
     )
 
@@ -118,12 +121,14 @@ def _xgboost(model: Any, kind: ModelType) -> Forest:
     sizes = learner["learner_model_param"]
     objective = str(learner["objective"]["name"])
     classifier = objective.startswith(("binary:", "multi:"))
+    columns = max(1, int(sizes.get("num_class", 0)))
     return Forest(
         kind,
         "classification" if classifier else "regression",
         int(sizes["num_feature"]),
-        max(2, int(sizes.get("num_class", 0))) if classifier else 1,
+        max(2, columns) if classifier else 1,
         int(sizes.get("num_target", 1)),
+        columns,
     )
 
 
@@ -137,9 +142,11 @@ def _lightgbm(file: BinaryIO) -> Forest:
         fields[key] = value
     objective = fields.get("objective", "").split(" ")[0]
     classifier = objective in ("binary", "multiclass", "multiclassova", "cross_entropy")
+    columns = max(1, int(fields["num_class"])) if classifier else 1
     return Forest(
         "lightgbm",
         "classification" if classifier else "regression",
         int(fields["max_feature_idx"]) + 1,
-        max(2, int(fields["num_class"])) if classifier else 1,
+        max(2, columns) if classifier else 1,
+        columns=columns,
     )

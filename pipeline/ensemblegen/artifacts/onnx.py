@@ -1,20 +1,19 @@
-"""What an ONNX file says of its inputs and outputs, read without the onnx package.
+"""What an ONNX file says of its inputs, outputs and weights elsewhere, read without onnx.
 
-The file is a protobuf message (onnx.proto3); only its graph's ends are decoded. Weights are
-stepped over in the mapped file, so its size does not matter.
+The file is a protobuf message (onnx.proto3); of its graph only the ends are decoded, and the names
+of the files that hold weights. Those in it are stepped over in the mapped file, so its size does
+not matter.
 """
 
 from __future__ import annotations
 
-import mmap
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
+from ensemblegen.artifacts import wire
 from ensemblegen.types import DType
-
-_FIELDS = 4_000_000
-"""Fields that are stepped over at most; a graph of 100,000 nodes has as many."""
 
 _ELEMENTS = {
     1: DType.FP32, 2: DType.UINT8, 3: DType.INT8, 4: DType.UINT16, 5: DType.INT16,
@@ -25,6 +24,21 @@ _ELEMENTS = {
 
 _KINDS = {1: "tensor", 4: "sequence", 5: "map", 7: "opaque", 8: "sparse tensor", 9: "optional"}
 """TypeProto's oneof."""
+
+_TENSORS_IN: dict[str, dict[int, str]] = {
+    "model": {7: "graph", 25: "function"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "function": {7: "node"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+    "sparse": {1: "tensor", 2: "tensor"},
+    "tensor": {13: "location"},
+}
+"""By message, the fields on the way to TensorProto.external_data."""
+_LOCATION = b"\n\x08location"
+"""A key of external_data as it is written: field 1, of eight letters."""
+
+T = TypeVar("T")
 
 
 class NotOnnxError(ValueError):
@@ -58,56 +72,93 @@ class Graph:
     """Inputs that have a default."""
     opset: int
     """Of ONNX's own operators; 0 if the file does not say."""
+    ir: int
+    """The version of the format itself; 0 if the file does not say."""
 
 
 def read(path: Path) -> Graph:
     """Read the ends of the graph. Raises NotOnnxError with the reason."""
-    with path.open("rb") as file:
-        try:
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                return _Reader(data).model()
-        except UnicodeDecodeError:
-            raise NotOnnxError("is no ONNX model: a name in it is no text") from None
-        except (ValueError, OSError) as error:
-            if isinstance(error, NotOnnxError):
-                raise
-            raise NotOnnxError(f"cannot be read: {error}", certain=False) from None
+    return _read(path, lambda reader: reader.model())
 
 
-_Field = tuple[int, int, int]
-"""Number, start and end of the value; for numbers, the number itself and -1."""
+def external(path: Path) -> tuple[str, ...]:
+    """The files that hold its weights, by their paths from the model's folder, sorted.
+
+    Raises NotOnnxError with the reason.
+    """
+    return tuple(sorted(_read(path, lambda reader: reader.locations())))
 
 
-class _Reader:
-    def __init__(self, data: mmap.mmap) -> None:
-        self._data = data
-        self._left = _FIELDS
+def _read(path: Path, look: Callable[[_Reader], T]) -> T:
+    try:
+        with wire.mapped(path) as data:
+            return look(_Reader(data))
+    except UnicodeDecodeError:
+        raise NotOnnxError("is no ONNX model: a name in it is no text") from None
+    except wire.DamagedError as error:
+        raise NotOnnxError(str(error)) from None
+    except wire.TooLongError as error:
+        raise NotOnnxError(str(error), certain=False) from None
+    except (ValueError, OSError) as error:
+        if isinstance(error, NotOnnxError):
+            raise
+        raise NotOnnxError(f"cannot be read: {error}", certain=False) from None
+
+
+class _Reader(wire.Reader):
+    what = "ONNX model"
 
     def model(self) -> Graph:
-        if self._data[4:8] == b"ORTM":
+        if self.data[4:8] == b"ORTM":
             raise NotOnnxError("is in onnxruntime's own format", certain=False)
         graph: tuple[int, int] | None = None
-        opset = 0
-        for number, start, end in self._fields(0, len(self._data)):
-            if number == 7 and end >= 0:
+        opset = ir = 0
+        for number, start, end in self.fields(0, len(self.data)):
+            if number == 1 and end < 0:
+                ir = start
+            elif number == 7 and end >= 0:
                 graph = (start, end)
             elif number == 8 and end >= 0:
                 opset = self._opset(start, end) or opset
         if graph is None:
             raise NotOnnxError("is no ONNX model: it holds no graph")
-        return self._graph(*graph, opset)
+        return self._graph(*graph, opset, ir)
 
-    def _graph(self, start: int, end: int, opset: int) -> Graph:
+    def locations(self) -> set[str]:
+        """Where tensors say that their data lies: every field that may hold a tensor is looked at,
+        those of nodes' attributes and of graphs within them, too.
+        """
+        found: set[str] = set()
+        if self.data.find(_LOCATION) < 0:
+            return found  # most models: a look at every node takes longer
+        waiting = [("model", 0, len(self.data))]
+        while waiting:
+            kind, start, end = waiting.pop()
+            for number, at, to in self.fields(start, end):
+                inner = _TENSORS_IN[kind].get(number) if to >= 0 else None
+                if inner == "location":
+                    found.add(self._location(at, to))
+                elif inner is not None:
+                    waiting.append((inner, at, to))
+        return found - {""}
+
+    def _location(self, start: int, end: int) -> str:
+        """The value of a StringStringEntryProto, if it is what says the file."""
+        if self.first_text(start, end, 1) != "location":
+            return ""
+        return self.first_text(start, end, 2)
+
+    def _graph(self, start: int, end: int, opset: int, ir: int) -> Graph:
         inputs, outputs = [], []
         defaults: set[str] = set()
-        for number, at, to in self._fields(start, end):
+        for number, at, to in self.fields(start, end):
             if to < 0:
                 continue
             if number == 5:
-                defaults.add(self._first_text(at, to, 8))
+                defaults.add(self.first_text(at, to, 8))
             elif number == 15:
-                values = (each for each in self._fields(at, to) if each[0] == 1 and each[2] >= 0)
-                defaults.update(self._first_text(a, b, 8) for _, a, b in values)
+                values = (each for each in self.fields(at, to) if each[0] == 1 and each[2] >= 0)
+                defaults.update(self.first_text(a, b, 8) for _, a, b in values)
             elif number == 11:
                 inputs.append(self._tensor(at, to))
             elif number == 12:
@@ -117,14 +168,15 @@ class _Reader:
             tuple(outputs),
             frozenset(each.name for each in inputs if each.name in defaults),
             opset,
+            ir,
         )
 
     def _opset(self, start: int, end: int) -> int:
         """The version, if the domain is ONNX's own."""
         domain, version = "", 0
-        for number, at, to in self._fields(start, end):
+        for number, at, to in self.fields(start, end):
             if number == 1 and to >= 0:
-                domain = self._text(at, to)
+                domain = self.text(at, to)
             elif number == 2 and to < 0:
                 version = at
         return version if domain in ("", "ai.onnx") else 0
@@ -133,11 +185,11 @@ class _Reader:
         name, kind = "", "tensor"
         dtype: DType | None = None
         shape: tuple[int | str, ...] | None = None
-        for number, at, to in self._fields(start, end):
+        for number, at, to in self.fields(start, end):
             if number == 1 and to >= 0:
-                name = self._text(at, to)
+                name = self.text(at, to)
             elif number == 2 and to >= 0:
-                for which, inner, rim in self._fields(at, to):
+                for which, inner, rim in self.fields(at, to):
                     kind = _KINDS.get(which, kind)
                     if which == 1 and rim >= 0:
                         dtype, shape = self._element_and_shape(inner, rim)
@@ -148,62 +200,18 @@ class _Reader:
     ) -> tuple[DType | None, tuple[int | str, ...] | None]:
         dtype: DType | None = None
         shape: tuple[int | str, ...] | None = None
-        for number, at, to in self._fields(start, end):
+        for number, at, to in self.fields(start, end):
             if number == 1 and to < 0:
                 dtype = _ELEMENTS.get(at)
             elif number == 2 and to >= 0:
-                dims = (each for each in self._fields(at, to) if each[0] == 1 and each[2] >= 0)
+                dims = (each for each in self.fields(at, to) if each[0] == 1 and each[2] >= 0)
                 shape = tuple(self._dim(a, b) for _, a, b in dims)
         return dtype, shape
 
     def _dim(self, start: int, end: int) -> int | str:
-        for number, at, to in self._fields(start, end):
+        for number, at, to in self.fields(start, end):
             if number == 1 and to < 0:
                 return at if 0 < at < 1 << 62 else -1
             if number == 2 and to > at:
-                return self._text(at, to)
+                return self.text(at, to)
         return -1
-
-    def _first_text(self, start: int, end: int, wanted: int) -> str:
-        for number, at, to in self._fields(start, end):
-            if number == wanted and to >= 0:
-                return self._text(at, to)
-        return ""
-
-    def _text(self, start: int, end: int) -> str:
-        return self._data[start:end].decode()
-
-    def _fields(self, start: int, end: int) -> Iterator[_Field]:
-        """The fields of the message at `start`; values are stepped over, not read."""
-        at = start
-        while at < end:
-            self._left -= 1
-            if self._left < 0:
-                raise NotOnnxError("has too many parts to be read", certain=False)
-            key, at = self._number(at, end)
-            kind = key & 7
-            if kind == 0:
-                value, at = self._number(at, end)
-                yield key >> 3, value, -1
-                continue
-            size = {1: 8, 5: 4}.get(kind)
-            if kind == 2:
-                size, at = self._number(at, end)
-            if size is None or key >> 3 == 0:
-                raise NotOnnxError(f"is no ONNX model, or damaged at byte {at}")
-            if at + size > end:
-                raise NotOnnxError("is no ONNX model, or cut short")
-            if kind == 2:
-                yield key >> 3, at, at + size
-            at += size
-
-    def _number(self, at: int, end: int) -> tuple[int, int]:
-        value = shift = 0
-        while at < end and shift < 70:
-            byte = self._data[at]
-            value |= (byte & 0x7F) << shift
-            at += 1
-            if byte < 0x80:
-                return value, at
-            shift += 7
-        raise NotOnnxError(f"is no ONNX model, or damaged at byte {at}")

@@ -30,7 +30,8 @@ from ensemblegen.cli import (
     serve,
     test,
 )
-from ensemblegen.cli.render import Format, print_error
+from ensemblegen.cli.render import Format, print_error, print_progress
+from ensemblegen.converters import progress
 from ensemblegen.errors import EnsemblegenError
 
 COMMANDS: tuple[Callable[..., Any], ...] = (
@@ -102,6 +103,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     """
     words = sys.argv[1:] if arguments is None else arguments
     _escape_what_does_not_fit()
+    progress.listener.set(print_progress)
     try:
         with _ended_by_signals():
             app(args=words, standalone_mode=True)

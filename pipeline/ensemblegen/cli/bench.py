@@ -16,6 +16,7 @@ import typer
 
 from ensemblegen.bench.points import Arrivals, Options, Point
 from ensemblegen.cli import destination
+from ensemblegen.cli.meant import PipelineOption
 from ensemblegen.cli.render import Format, json_text, print_json, stderr_console
 from ensemblegen.cli.serve import (
     EngineOption,
@@ -23,6 +24,7 @@ from ensemblegen.cli.serve import (
     ServerOption,
     TimeoutOption,
     positive,
+    require_one_name,
 )
 from ensemblegen.client.interface import Protocol
 from ensemblegen.engine.locate import Choice
@@ -47,6 +49,7 @@ def bench(
         typer.Argument(help="A repository, a pipeline.yaml or its folder; or use --url."),
     ] = None,
     url: Annotated[str | None, typer.Option(help="host:port of a running server.")] = None,
+    pipeline: PipelineOption = None,
     model: Annotated[str | None, typer.Option(help="The model, if not the pipeline.")] = None,
     devices: Annotated[
         str | None,
@@ -112,12 +115,14 @@ def bench(
     from ensemblegen.cli.bench_targets import Wanted
 
     _require_usage(target, url, devices, against)
+    require_one_name(target, pipeline, model)
     for path, option in ((output, "--output"), (html, "--html")):
         if path is not None:
             destination.require_writable(path, option)
     wanted = Wanted(
         target=target,
         url=_address(url),
+        pipeline=pipeline,
         model=model,
         devices=_words(devices),
         against=against,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ensemblegen import found as pipelines
 from ensemblegen import manifest
 from ensemblegen.bench import inputs, surroundings, trace
 from ensemblegen.bench.control import control
@@ -27,7 +28,6 @@ from ensemblegen.errors import InputError, Problem
 if TYPE_CHECKING:
     from ensemblegen.plan import Plan
 
-_PIPELINE = "pipeline.yaml"
 _EXAMPLES, _GENERATED = "examples", "generated"
 
 
@@ -37,6 +37,7 @@ class Wanted:
 
     target: Path | None
     url: str | None = None
+    pipeline: str | None = None
     model: str | None = None
     devices: tuple[str, ...] = ()
     against: Path | None = None
@@ -59,6 +60,8 @@ class _Source:
     interface: Interface | None = None
     steps: Mapping[str, str] = field(default_factory=dict)
     examples: tuple[Row, ...] = ()
+    models: tuple[str, ...] = ()
+    """To be loaded; none means all."""
 
 
 @contextlib.contextmanager
@@ -75,7 +78,7 @@ def opened(wanted: Wanted, folder: Path) -> Iterator[tuple[list[Target], str]]:
     lanes = list(_lanes(wanted, sources))
     # What is wrong is told before a server is started for it.
     for each, profile in lanes:
-        repositories.read(each.repository, profile)
+        repositories.read(each.repository, profile, each.models)
         _require_rows(wanted, each)
     with contextlib.ExitStack() as stack:
         targets = []
@@ -90,6 +93,7 @@ def opened(wanted: Wanted, folder: Path) -> Iterator[tuple[list[Target], str]]:
                 log_file=wanted.log_file,
                 timeout=wanted.timeout,
                 extra=trace.flags(traces),
+                only=each.models,
             )
             server = stack.enter_context(started(each.repository, options))
             targets.append(_served(wanted, each, server, profile or each.name, traces))
@@ -98,14 +102,11 @@ def opened(wanted: Wanted, folder: Path) -> Iterator[tuple[list[Target], str]]:
 
 def _sources(wanted: Wanted, folder: Path) -> list[_Source]:
     paths = [path for path in (wanted.target, wanted.against) if path is not None]
-    found = [_source(path, folder / f"repository-{i}") for i, path in enumerate(paths)]
+    found = [_source(wanted, path, folder / f"repository-{i}") for i, path in enumerate(paths)]
     if len({each.name for each in found}) == len(found):
         return found
     # Two that are called the same are told apart by where they lie.
-    return [
-        _Source(str(path), each.repository, each.interface, each.steps, each.examples)
-        for path, each in zip(paths, found, strict=True)
-    ]
+    return [replace(each, name=str(path)) for path, each in zip(paths, found, strict=True)]
 
 
 def _lanes(wanted: Wanted, sources: Sequence[_Source]) -> Iterator[tuple[_Source, str | None]]:
@@ -114,50 +115,40 @@ def _lanes(wanted: Wanted, sources: Sequence[_Source]) -> Iterator[tuple[_Source
             yield each, profile
 
 
-def _source(path: Path, folder: Path) -> _Source:
-    pipeline = _pipeline(path)
-    if pipeline is None:
-        if not (path / manifest.NAME).is_file():
-            return _Source(path.name, path)
-        return _compiled(path)
-    plan = _plan(pipeline)
-    _write(plan, folder)
-    made = _compiled(folder)
-    return _Source(made.name, folder, made.interface, made.steps, _examples(plan))
+def _source(wanted: Wanted, path: Path, folder: Path) -> _Source:
+    if pipelines.is_one(path):
+        plan = _put(wanted, path, folder)
+        return replace(_compiled(wanted, folder), examples=_examples(plan))
+    if not (path / manifest.NAME).is_file():
+        return _Source(path.name, path)
+    return _compiled(wanted, path)
 
 
-def _pipeline(path: Path) -> Path | None:
-    """The pipeline.yaml that `path` means, or None where it is a repository."""
-    if path.suffix in (".yaml", ".yml"):
-        return path
-    inside = path / _PIPELINE
-    return inside if inside.is_file() and not (path / manifest.NAME).is_file() else None
+def _put(wanted: Wanted, path: Path, folder: Path) -> Plan:
+    """Compile the pipeline that is meant into `folder`, and no other of its project."""
+    from ensemblegen import project
+    from ensemblegen.cli.compile import complete, put
+    from ensemblegen.plan import Project
 
-
-def _plan(pipeline: Path) -> Plan:
-    from ensemblegen.cli.compile import fitted
-    from ensemblegen.compile import make_plan
-
-    return fitted(make_plan(pipeline), None)
-
-
-def _write(plan: Plan, folder: Path) -> None:
-    from ensemblegen.emit import beside
-    from ensemblegen.emit.files import files
-    from ensemblegen.emit.write import write
-
-    beside.put(beside.of(plan), folder)
-    write(files(plan), folder)
+    examined = project.sound(path)
+    name = examined.only(wanted.pipeline).graph.model
+    plans = tuple(each for each in examined.project.pipelines if each.name == name)
+    made = complete(Project(plans))
+    put(made, folder)
+    return made.pipelines[0]
 
 
 def _examples(plan: Plan) -> tuple[Row, ...]:
     return tuple(rows.from_values(dict(example.inputs) for example in plan.examples))
 
 
-def _compiled(repository: Path) -> _Source:
-    found = manifest.read(repository)
-    steps = {each.name: each.step for each in found.models}
-    return _Source(found.pipeline, repository, Interface.of(found), steps)
+def _compiled(wanted: Wanted, repository: Path) -> _Source:
+    made = manifest.read(repository)
+    if wanted.model is not None and wanted.pipeline is None and len(made.pipelines) > 1:
+        return _Source(repository.name, repository)
+    found = made.pipeline(wanted.pipeline)
+    models = found.models if len(made.pipelines) > 1 else ()
+    return _Source(found.name, repository, Interface.of(found), found.steps, models=models)
 
 
 def _require_rows(wanted: Wanted, source: _Source) -> None:
@@ -195,7 +186,7 @@ def _served(wanted: Wanted, source: _Source, server: Server, name: str, traces: 
     address = server.http if wanted.protocol is Protocol.http else server.grpc
     interface = None
     if wanted.model is None:
-        interface = source.interface or interface_of(source.repository, server)
+        interface = source.interface or interface_of(server)
     if interface is None:
         with Session(address, wanted.protocol) as session:
             interface = session.interface(wanted.model or only(session))
@@ -251,4 +242,6 @@ def described(wanted: Wanted, folder: Path) -> tuple[Interface, Sequence[inputs.
 
 def _known(wanted: Wanted, folder: Path) -> _Source | None:
     """What a pipeline or repository says of the model that a server runs."""
-    return _source(wanted.target, folder / "repository") if wanted.target is not None else None
+    if wanted.target is None:
+        return None
+    return _source(wanted, wanted.target, folder / "repository")

@@ -3,8 +3,9 @@
 `--format json` is one value:
 
     ok        whether the exit code is 0
-    checked   [{path, kind, steps, models, ensembles}]; kind is pipeline, config, model, repository
-              or repositories; steps is null unless the form of a pipeline is right
+    checked   [{path, kind, steps, variants, models, ensembles}]; kind is pipeline, config, model,
+              repository or repositories; steps is null unless the form of a pipeline is right;
+              variants is how many pipelines a template makes, 0 for what is none
     counts    {error, warning, info, fixable}
     problems  [{code, severity, title, message, path, line, column, end_column, hint, fixable}]
     changes   [{path, created, applied, diff}]; what --fix did or --diff would do, else empty
@@ -198,7 +199,10 @@ def _human(done: _Done) -> None:
 
 def _size(checked: Checked) -> str:
     if checked.kind == "pipeline":
-        return "not readable" if checked.steps is None else _count(checked.steps, "step")
+        if checked.steps is None:
+            return "not readable"
+        steps = _count(checked.steps, "step")
+        return f"{_count(checked.variants, 'pipeline')} of {steps}" if checked.variants else steps
     models = _count(checked.models, "model")
     return f"{models}, {_count(checked.ensembles, 'ensemble')}" if checked.ensembles else models
 
@@ -220,15 +224,15 @@ def _count(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
+_CHECKED = ("path", "kind", "steps", "variants", "models", "ensembles")
+
+
 def _json(done: _Done) -> None:
     verdict = done.verdict
     counts = {word: verdict.count(word) for word in ("error", "warning", "info")}
     value: dict[str, Any] = {
         "ok": done.ok,
-        "checked": [
-            {name: getattr(each, name) for name in ("path", "kind", "steps", "models", "ensembles")}
-            for each in verdict.checked
-        ],
+        "checked": [{name: getattr(each, name) for name in _CHECKED} for each in verdict.checked],
         "counts": {**counts, "fixable": verdict.fixable},
         "problems": [problem_json(each) for each in verdict.problems],
         "changes": [

@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import atexit
 import gc
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ensemblegen.cli.render import (
-    Format,
-    console,
-    print_json,
-    print_problems,
-    problem_json,
-    visible,
-)
+from ensemblegen.cli import compiled
+from ensemblegen.cli.render import Format, print_json, print_problems
 
 if TYPE_CHECKING:
     from ensemblegen.compile import Checked
-    from ensemblegen.edges import Traffic
-    from ensemblegen.emit.write import Changes
     from ensemblegen.errors import Problem
-    from ensemblegen.plan import Plan
+    from ensemblegen.plan import Project
+    from ensemblegen.project import Examined
+    from ensemblegen.trt.plans import How
 
 Where = Literal["beside", "embed", "directory", "none"]
 EnvironmentsOption = Annotated[
@@ -43,6 +38,14 @@ FuseOption = Annotated[
         "the file says.",
     ),
 ]
+DeferOption = Annotated[
+    bool,
+    typer.Option(
+        "--defer-plans",
+        help="Leave TensorRT plans to the machine that serves: each model gets its ONNX file and "
+        "build_plan.py.",
+    ),
+]
 ForbidOption = Annotated[
     bool,
     typer.Option(
@@ -52,13 +55,22 @@ ForbidOption = Annotated[
 
 
 def compile(
-    pipeline: Annotated[Path, typer.Argument(help="The pipeline.yaml.")],
+    pipeline: Annotated[
+        Path, typer.Argument(help="A pipeline.yaml, or a folder: all pipelines below it.")
+    ],
     output: Annotated[
         Path | None,
         typer.Option(
             "--output",
             "-o",
-            help="Where the model repository goes. [default: build/repository beside the pipeline]",
+            help="Where the model repository goes. [default: build/repository beside the pipeline, "
+            "or in the folder]",
+        ),
+    ] = None,
+    variant: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="VALUE", help="Only these of a file with `matrix`: VALUE, or AXIS=VALUE."
         ),
     ] = None,
     device: Annotated[
@@ -71,6 +83,7 @@ def compile(
     environments: EnvironmentsOption = None,
     fuse: FuseOption = None,
     forbid_copies: ForbidOption = False,
+    defer_plans: DeferOption = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would change; write nothing.")
     ] = False,
@@ -79,17 +92,13 @@ def compile(
     ] = False,
     format: Annotated[Format, typer.Option(help="For people or machines.")] = Format.human,
 ) -> None:
-    """Turn a pipeline.yaml into a Triton model repository.
+    """Turn a pipeline.yaml, or all of a folder, into a Triton model repository.
 
     Example: ensemblegen compile pipeline.yaml -o build/repository --device gpu
     """
-    from ensemblegen import edges
-    from ensemblegen.compile import sound
-    from ensemblegen.emit import beside
-    from ensemblegen.emit.files import files
-    from ensemblegen.emit.write import compare, write
     from ensemblegen.errors import InputError
     from ensemblegen.placement import Choice
+    from ensemblegen.project import sound
 
     # A compile is over before its garbage matters: looking for it, now and then or when the
     # interpreter ends, would take a tenth of the time.
@@ -97,71 +106,115 @@ def compile(
     atexit.register(gc.freeze)
     if device is not None and profile is not None:
         raise typer.BadParameter("--device and --profile exclude each other")
-    checked = sound(pipeline, Choice(device, profile, fuse))
+    if variant and pipeline.is_dir():
+        raise typer.BadParameter("--variant is for a file with `matrix`, not for a folder")
+    examined = sound(pipeline, Choice(device, profile, fuse), variant or ())
     if forbid_copies:
-        require_no_copies(checked)
-    plan = fitted(checked.fused(fuse), environments)
-    traffic = edges.trace(plan)
-    target = output or pipeline.parent / "build" / "repository"
-    made, archives = files(plan, traffic), beside.of(plan)
-    beside.require_apart(archives, target)
+        require_no_copies(examined.checked)
+    target = output or examined.root / "build" / "repository"
     looking = dry_run or check
-    if looking:
-        changes = compare(made, target, thorough=check)
-        placed = beside.compare(archives, target, thorough=check)
+    how: How = "defer" if defer_plans else "look" if looking else "build"
+    done = _made(examined, environments, target, Writing(looking, thorough=check, plans=how))
+    stale = _stale(pipeline, target) if check and done.changes else ()
+    if format is Format.json:
+        print_json(compiled.as_json(done, stale))
+        if stale:
+            raise typer.Exit(1)
+        return
+    print_problems(done.warnings)
+    compiled.show(done, written=not looking)
+    if stale:
+        raise InputError(stale)
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """Whether to look only, and whether to read artifacts for it."""
+
+    looking: bool
+    thorough: bool
+    plans: How
+    """What becomes of TensorRT plans."""
+
+
+def _made(
+    examined: Examined, environments: Where | None, target: Path, writing: Writing
+) -> compiled.Done:
+    """Write the repository and what goes beside it, or see what that would change."""
+    from ensemblegen import edges
+    from ensemblegen.emit import beside
+    from ensemblegen.emit.files import files
+    from ensemblegen.emit.hashes import Hashes
+    from ensemblegen.emit.write import compare, write
+
+    hashes = Hashes()
+    project = complete(examined.project, environments, writing.plans)
+    traffic = tuple(map(edges.trace, project.pipelines))
+    made = files(project, *traffic, hashes=None if writing.thorough else hashes)
+    archives = beside.of(project)
+    beside.require_apart(archives, target)
+    if writing.looking:
+        changes = compare(made, target, thorough=writing.thorough)
+        placed = beside.compare(archives, target, thorough=writing.thorough)
     else:
         if archives:
             compare(made, target)  # a folder that is not ours is refused before any is placed
         # Archives first: a repository never stands there without them.
         placed = beside.put(archives, target)
         changes = write(made, target)
+        hashes.keep(made.values())
     changes = replace(
         changes,
         added=(*changes.added, *(f"../{path}" for path in placed.added)),
         changed=(*changes.changed, *(f"../{path}" for path in placed.changed)),
     )
-    stale = _stale(pipeline, target) if check and changes else ()
-    if format is Format.json:
-        print_json(_json(plan, traffic, target, changes, stale))
-        if stale:
-            raise typer.Exit(1)
-        return
-    print_problems(plan.warnings)
-    _show(plan, traffic, target, changes, written=not looking)
-    if stale:
-        raise InputError(stale)
+    return compiled.Done(project, traffic, target, changes, warnings(examined, project))
 
 
-def require_no_copies(checked: Checked) -> None:
+def warnings(examined: Examined, project: Project) -> tuple[Problem, ...]:
+    """What will surprise: told of pipelines while they were checked, and what was added since."""
+    from ensemblegen.errors import in_order
+
+    told = {problem for each in examined.checked for problem in each.problems}
+    later = (each for plan in project.pipelines for each in plan.warnings if each not in told)
+    return in_order((*examined.problems, *later))
+
+
+def require_no_copies(pipelines: Sequence[Checked]) -> None:
     """InputError where a tensor between two steps is copied between host and GPU."""
     from ensemblegen import copies
     from ensemblegen.errors import InputError
 
-    found = copies.problems(checked)
+    found = copies.of_all(pipelines)
     if found:
         raise InputError(found)
 
 
-def fitted(plan: Plan, where: Where | None) -> Plan:
-    """The plan with the environments of its steps; without any, nothing of theirs is loaded."""
-    if not any(member.environments for each in plan.all() for member in each.members):
-        return plan
+def put(project: Project, repository: Path) -> None:
+    """Write what is needed to serve pipelines: the repository, and what goes beside it."""
+    from ensemblegen.emit import beside
+    from ensemblegen.emit.files import files
+    from ensemblegen.emit.write import write
+
+    beside.put(beside.of(project), repository)
+    write(files(project), repository)
+
+
+def complete(project: Project, where: Where | None = None, how: How = "build") -> Project:
+    """Plans with all that is built apart: environments, and TensorRT's own plans."""
+    from ensemblegen.cli import plans
+
+    return plans.built(fitted(project, where), how)
+
+
+def fitted(project: Project, where: Where | None) -> Project:
+    """Plans with the environments of their steps; without any, nothing of theirs is loaded."""
+    if not any(member.environments for each in project.all() for member in each.members):
+        return project
     from ensemblegen.environments.store import Store
-    from ensemblegen.outfit import outfit
+    from ensemblegen.outfit import outfit_all
 
-    return outfit(plan, Store(), where)
-
-
-def fused(plan: Plan) -> dict[str, tuple[str, ...]]:
-    """The steps of each model that has several."""
-    from ensemblegen.members.fused import steps_of
-
-    return {
-        member.model: steps
-        for each in plan.all()
-        for member in each.members
-        if len(steps := steps_of(member)) > 1
-    }
+    return outfit_all(project, Store(), where)
 
 
 def _stale(pipeline: Path, target: Path) -> tuple[Problem, ...]:
@@ -169,58 +222,3 @@ def _stale(pipeline: Path, target: Path) -> tuple[Problem, ...]:
 
     message = f"{target} is not what {pipeline} compiles to"
     return (Problem("E602", message, hint=f"ensemblegen compile {pipeline} -o {target}"),)
-
-
-def _json(
-    plan: Plan, traffic: Traffic, target: Path, changes: Changes, stale: tuple[Problem, ...]
-) -> dict[str, Any]:
-    from ensemblegen.cli.traffic import summary_json
-
-    return {
-        "ok": not stale,
-        "pipeline": plan.name,
-        "repository": str(target),
-        "device": plan.device,
-        "fused": [list(steps) for steps in fused(plan).values()],
-        "added": list(changes.added),
-        "changed": list(changes.changed),
-        "removed": list(changes.removed),
-        "unchanged": len(changes.unchanged),
-        "edges": summary_json(traffic),
-        "problems": [problem_json(each) for each in (*plan.warnings, *stale)],
-    }
-
-
-def _show(plan: Plan, traffic: Traffic, target: Path, changes: Changes, *, written: bool) -> None:
-    from rich.markup import escape
-
-    from ensemblegen.cli.traffic import summary
-
-    out = console()
-    marks = (("+", "green", changes.added), ("~", "yellow", changes.changed),
-             ("-", "red", changes.removed))  # fmt: skip
-    for mark, colour, paths in marks if not written else ():
-        for path in paths:
-            if out.is_terminal:
-                out.print(f"[{colour}]{mark}[/] {escape(path)}")
-            else:  # many times faster: there may be tens of thousands
-                print(f"{mark} {visible(path)}")
-    counts = ", ".join(
-        f"{len(paths)} {word}"
-        for word, paths in (("added", changes.added), ("changed", changes.changed),
-                            ("removed", changes.removed), ("unchanged", changes.unchanged))
-        if paths
-    )  # fmt: skip
-    verb = "compiled" if written else "would compile"
-    steps = ", ".join(f"{step} {device}" for step, device in plan.devices.items())
-    if len(plan.devices) > 8:
-        steps = f"{len(plan.devices)} steps"
-    out.print(f"{verb} [bold]{plan.name}[/] for {plan.device} into {target}")
-    out.print(f"  files   {counts}")
-    out.print(f"  steps   {steps}")
-    for model, joined in fused(plan).items():
-        out.print(f"  fused   {', '.join(joined)} in {model}")
-    first, *rows = summary(traffic)
-    out.print(f"  edges   {escape(first)}")
-    for row in rows:
-        out.print(f"  {escape(row)}")

@@ -10,8 +10,12 @@ import typer
 from ensemblegen.cli.render import Format, console, print_json
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ensemblegen.engine.abilities import Row
     from ensemblegen.engine.diagnosis import Finding
 
+_WAYS = {"native": "green", "stand-in": "yellow", "not here": "red"}
 _MARKS = {"ok": "[green]ok  [/]", "warn": "[yellow]warn[/]", "fail": "[bold red]fail[/]"}
 
 
@@ -29,19 +33,24 @@ def doctor(
     """
     from ensemblegen.engine import diagnosis
 
-    found = list(diagnosis.findings(diagnosis.gather()))
+    facts = diagnosis.gather()
+    found, rows = list(diagnosis.findings(facts)), diagnosis.kinds(facts)
     if repository is not None:
         found.append(diagnosis.of_repository(repository))
     possible = all(finding.state is not diagnosis.State.fail for finding in found)
     if format is Format.json:
-        print_json({"ok": possible, "findings": [_json(finding) for finding in found]})
+        findings = [_json(finding) for finding in found]
+        print_json({"ok": possible, "findings": findings, "kinds": [_row(row) for row in rows]})
     else:
-        _draw(found, possible=possible)
+        _draw(found)
+        _draw_kinds(rows)
+        can, cannot = "[green]this machine can serve[/]", "[red]serving is not possible[/]"
+        console().print(can if possible else cannot)
     if not possible:
         raise typer.Exit(3)
 
 
-def _draw(found: list[Finding], *, possible: bool) -> None:
+def _draw(found: list[Finding]) -> None:
     from rich.markup import escape
 
     out = console()
@@ -51,8 +60,34 @@ def _draw(found: list[Finding], *, possible: bool) -> None:
         out.print(f"{_MARKS[finding.state.value]}  {subject}  {escape(finding.message)}")
         if finding.remedy and finding.state.value != "ok":
             out.print(f"{' ' * (width + 8)}[cyan]{escape(finding.remedy)}[/]")
-    verdict = "[green]this machine can serve[/]" if possible else "[red]serving is not possible[/]"
-    out.print(verdict)
+
+
+def _draw_kinds(rows: Sequence[Row]) -> None:
+    """The kinds of steps in the order of pipeline.yaml's words, each with how it runs here."""
+    from rich.markup import escape
+
+    out = console()
+    width = max((len(row.kind) for row in rows), default=0)
+    out.print("steps, as this server runs them")
+    for row in rows:
+        ability = row.ability
+        way = f"[{_WAYS[ability.way.value]}]{ability.way.value:<8}[/]"
+        lacks = f"; it lacks {ability.lacks}" if ability.lacks else ""
+        out.print(f"  {row.kind:<{width}}  {way}  {escape(ability.what + lacks)}")
+        if ability.remedy:
+            out.print(f"{' ' * (width + 14)}[cyan]{escape(ability.remedy)}[/]")
+
+
+def _row(row: Row) -> dict[str, str | None]:
+    ability = row.ability
+    return {
+        "kind": row.kind,
+        "backend": row.backend,
+        "way": ability.way.value,
+        "what": ability.what,
+        "lacks": ability.lacks,
+        "remedy": ability.remedy,
+    }
 
 
 def _json(finding: Finding) -> dict[str, str | None]:

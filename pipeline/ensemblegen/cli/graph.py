@@ -12,6 +12,7 @@ import typer
 from ensemblegen import amount
 from ensemblegen.cli.compile import ForbidOption, FuseOption
 from ensemblegen.cli.destination import opened, require_writable
+from ensemblegen.cli.meant import PipelineOption
 from ensemblegen.cli.render import console, json_text, visible
 
 if TYPE_CHECKING:
@@ -32,8 +33,12 @@ class Drawing(str, Enum):
 
 def graph(
     target: Annotated[
-        Path, typer.Argument(help="A pipeline.yaml, a model repository, or an ensemble's folder.")
+        Path,
+        typer.Argument(
+            help="A pipeline.yaml, a folder of some, a model repository, or an ensemble's folder."
+        ),
     ],
+    pipeline: PipelineOption = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write it there instead.")
     ] = None,
@@ -57,6 +62,7 @@ def graph(
     Bytes are of one item: a row of a batch. Lines that start with ! are copied between host and
     GPU; with ? it is not known.
     """
+    from ensemblegen import found
     from ensemblegen.cli import drawn
     from ensemblegen.placement import Choice
 
@@ -64,14 +70,16 @@ def graph(
     if device is not None and profile is not None:
         raise typer.BadParameter("--device and --profile exclude each other")
     choice = Choice(device, profile, fuse)
-    if target.is_dir() and (forbid_copies or choice != Choice()):
+    written = not target.is_dir() or found.is_one(target)
+    if not written and (forbid_copies or choice != Choice()):
         raise typer.BadParameter("a repository is shown as its configs place it")
     if output is not None:
         require_writable(output)
-    if target.is_dir():
-        traffic = drawn.of_repository(target)
+    if written:
+        wanted = drawn.Wanted(choice, pipeline, forbid_copies=forbid_copies)
+        traffic = drawn.of_pipeline(target, wanted)
     else:
-        traffic = drawn.of_pipeline(target, choice, forbid_copies=forbid_copies)
+        traffic = drawn.of_repository(target, pipeline)
     if output is None and format is Drawing.human:
         _draw(traffic)
         return
@@ -135,7 +143,8 @@ def _title(end: End, name: str) -> str:
     if end.step is None:
         return name
     member = end.step.member
-    return visible(f"{name}  {member.backend or member.kind.word}, {end.step.place}")
+    calls = f", calls {', '.join(end.step.calls)}" if end.step.calls else ""
+    return visible(f"{name}  {member.backend or member.kind.word}, {end.step.place}{calls}")
 
 
 def _row(cells: tuple[str, ...], widths: list[int]) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ensemblegen.cli import destination
+from ensemblegen.cli.meant import PipelineOption
 from ensemblegen.cli.render import (
     Format,
     console,
@@ -25,9 +26,11 @@ from ensemblegen.cli.serve import (
     DeviceOption,
     EngineOption,
     LogOption,
+    Meant,
     ServerOption,
     TimeoutOption,
     interface_of,
+    require_one_name,
     started,
     target_of,
 )
@@ -51,7 +54,7 @@ class _Place:
 
     repository: Path | None
     url: str | None
-    model: str | None
+    meant: Meant
     protocol: Protocol
     options: Options
 
@@ -62,13 +65,19 @@ def infer(
     ] = None,
     input: Annotated[
         list[str] | None,
-        typer.Option("--input", "-i", help="name=value, or name=@file; once an input."),
+        typer.Option(
+            "--input",
+            "-i",
+            help="name=value, or name=@file; once an input. A uint8 input of one axis gets "
+            "the bytes of a file as they are, unless it is called .json.",
+        ),
     ] = None,
     file: Annotated[
         str | None,
         typer.Option("--file", "-f", help="Rows: a .jsonl or .csv file; - for JSON lines."),
     ] = None,
     url: Annotated[str | None, typer.Option(help="host:port of a running server.")] = None,
+    pipeline: PipelineOption = None,
     model: Annotated[
         str | None, typer.Option(help="The model to call, if not the pipeline.")
     ] = None,
@@ -96,10 +105,12 @@ def infer(
     from ensemblegen.engine.server import Options
 
     _require_usage(repository, url, input, file)
+    require_one_name(repository, pipeline, model)
     url = _address(url) if url is not None else None
     if output is not None:
         destination.require_writable(output)
-    given = _rows(repository if model is None else None, input or [], file)
+    meant = Meant.of(repository, pipeline, model)
+    given = _rows(meant.interface, input or [], file)
     options = Options(
         engine=engine,
         server=server,
@@ -107,8 +118,9 @@ def infer(
         profile=device,
         log_file=log_file,
         timeout=timeout,
+        only=meant.models,
     )
-    place = _Place(repository, url, model, protocol, options)
+    place = _Place(repository, url, meant, protocol, options)
     load = Load(batch, concurrency, timeout)
     with _session(place) as (session, interface):
         results = session.infer(interface, given, load)
@@ -140,11 +152,9 @@ def _address(url: str) -> str:
         raise typer.BadParameter(str(error), param_hint="--url") from None
 
 
-def _rows(repository: Path | None, input: list[str], file: str | None) -> Iterator[Row]:
+def _rows(interface: Interface | None, input: list[str], file: str | None) -> Iterator[Row]:
     """The rows; a single one is checked before a server is started for it."""
-    from ensemblegen import manifest
     from ensemblegen.client import rows
-    from ensemblegen.client.interface import Interface
     from ensemblegen.client.tensors import arrays
 
     if file is not None:
@@ -153,28 +163,27 @@ def _rows(repository: Path | None, input: list[str], file: str | None) -> Iterat
         # What is wrong with all of the file is told before a server is started for it.
         return found if file == rows.STDIN else itertools.chain([next(found)], found)
     row = rows.from_arguments(input)
-    if repository is not None and (repository / manifest.NAME).is_file():
-        arrays(Interface.of(manifest.read(repository)), row)
+    if interface is not None:
+        arrays(interface, row)
     return iter([row])
 
 
 @contextlib.contextmanager
 def _session(place: _Place) -> Iterator[tuple[Session, Interface]]:
-    from ensemblegen import manifest
-    from ensemblegen.client.interface import Interface
     from ensemblegen.client.session import Session
 
+    meant = place.meant
     if place.url is not None:
         with Session(place.url, place.protocol) as session:
             session.require_triton()
-            if place.model is None and place.repository is not None:
-                yield session, Interface.of(manifest.read(place.repository))
+            if meant.interface is not None:
+                yield session, meant.interface
             else:
-                yield session, session.interface(place.model or only(session))
+                yield session, session.interface(meant.model or only(session))
         return
     assert place.repository is not None  # noqa: S101 - required above
     with started(place.repository, place.options) as server:
-        interface = interface_of(place.repository, server, place.model)
+        interface = meant.interface or interface_of(server, meant.model)
         url = server.http if place.protocol is Protocol.http else server.grpc
         with Session(url, place.protocol) as session:
             yield session, interface or session.interface(only(session))

@@ -1,10 +1,10 @@
-"""Which environments a command of `ensemblegen env` means: those of pipelines, and files."""
+"""What a command means: one of several pipelines; the environments of pipelines and of files."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from ensemblegen.environments.store import Store
     from ensemblegen.errors import Problem
     from ensemblegen.outfit import Need
+
+
+PipelineOption = Annotated[
+    str | None,
+    typer.Option("--pipeline", metavar="NAME", help="Which pipeline is meant, of several."),
+]
 
 
 class Chosen:
@@ -65,8 +71,7 @@ def is_archive(path: Path) -> bool:
 
 def needs(sources: list[Path], chosen: Chosen) -> list[Need]:
     """The environments of pipelines and of files, each once."""
-    from ensemblegen import outfit, source, targets
-    from ensemblegen.compile import make_plan
+    from ensemblegen import outfit, project, targets
     from ensemblegen.environments import demands
     from ensemblegen.errors import InputError
     from ensemblegen.placement import Choice
@@ -74,11 +79,10 @@ def needs(sources: list[Path], chosen: Chosen) -> list[Need]:
     found: list[Need] = []
     for path in sources:
         require(path)
-        data = None if is_archive(path) else source.load(path).data
-        if isinstance(data, dict) and ("ensemblegen" in data or "steps" in data):
-            plan = make_plan(path, Choice(chosen.device, chosen.profile))
-            chosen.warn(plan.warnings)
-            found += outfit.needs(plan, variants=chosen.variants)
+        if _holds_pipelines(path):
+            examined = project.sound(path, Choice(chosen.device, chosen.profile))
+            chosen.warn(examined.problems)
+            found += outfit.needs(examined.project, variants=chosen.variants)
             continue
         target = chosen.target or targets.Target(targets.DEFAULT)
         declared, problems = demands.declared_at(path, target)
@@ -86,6 +90,17 @@ def needs(sources: list[Path], chosen: Chosen) -> list[Need]:
             raise InputError(problems)
         found.append(outfit.Need(declared, target, ()))
     return found
+
+
+def _holds_pipelines(path: Path) -> bool:
+    """Whether it is a pipeline.yaml, or a folder of some; not what steps run in."""
+    from ensemblegen import source
+    from ensemblegen.found import find
+
+    if is_archive(path):
+        return path.is_dir() and bool(find(path))
+    data = source.load(path).data
+    return isinstance(data, dict) and ("ensemblegen" in data or "steps" in data)
 
 
 def require_locks(needs: list[Need], store: Store, chosen: Chosen) -> None:

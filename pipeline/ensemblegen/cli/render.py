@@ -84,6 +84,11 @@ def problem_json(problem: Problem) -> dict[str, Any]:
     }
 
 
+def print_progress(line: str) -> None:
+    """Say what takes long, on standard error."""
+    print(visible(line), file=sys.stderr, flush=True)
+
+
 def print_error(error: EnsemblegenError, chosen: Format) -> None:
     """Draw an error: problems with their source line and a caret, or one JSON value."""
     if chosen is Format.json:

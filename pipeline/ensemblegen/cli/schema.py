@@ -10,7 +10,7 @@ def schema() -> None:
 
     Example: ensemblegen schema > pipeline.schema.json
     """
-    from ensemblegen.members import KINDS
+    from ensemblegen.members import SPECS
     from ensemblegen.schema import json_schema
 
-    print_json(json_schema({word: kind.spec for word, kind in KINDS.items()}))
+    print_json(json_schema(SPECS))

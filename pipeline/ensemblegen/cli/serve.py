@@ -6,11 +6,13 @@ import contextlib
 import json
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ensemblegen.cli.meant import PipelineOption
 from ensemblegen.cli.render import Format, console, stderr_console
 from ensemblegen.engine.locate import Choice
 
@@ -48,6 +50,7 @@ def serve(
     extra: Annotated[
         list[str] | None, typer.Argument(help="Flags for tritonserver itself, after --.")
     ] = None,
+    pipeline: PipelineOption = None,
     engine: EngineOption = Choice.auto,
     server: ServerOption = None,
     device: DeviceOption = None,
@@ -63,11 +66,13 @@ def serve(
 
     Example: ensemblegen serve build/repository
 
-    With --format json, one line is printed when every model is ready.
+    With --pipeline, only the models of that one are loaded. With --format json, one line is printed
+    when every model is ready.
     """
     from ensemblegen.engine.ports import Wanted
     from ensemblegen.engine.server import Options
 
+    meant = Meant.of(repository, pipeline, several=True)
     options = Options(
         engine=engine,
         server=server,
@@ -78,24 +83,25 @@ def serve(
         log_file=log_file,
         extra=tuple(extra or ()),
         timeout=timeout,
+        only=meant.models,
     )
     # SIGTERM comes as KeyboardInterrupt too: to be stopped is how this command ends.
     with contextlib.suppress(KeyboardInterrupt):
-        _serve(repository, options, format)
+        _serve(repository, options, meant, format)
 
 
-def _serve(repository: Path, options: Options, format: Format) -> None:
+def _serve(repository: Path, options: Options, meant: Meant, format: Format) -> None:
     from ensemblegen.engine.log import plain
     from ensemblegen.errors import MachineError
 
     with started(repository, options) as running:
-        interface = interface_of(repository, running)
+        interface = meant.interface or interface_of(running)
         _warn(running)
         if format is Format.json:
             # One line, at once: the reader waits for it.
             print(json.dumps(_json(running, interface)), flush=True)
         else:
-            _draw(running, interface)
+            _draw(running, interface, meant.others)
         code = running.wait()
         tail = "\n".join(plain(running.log)[-20:])
         raise MachineError(f"tritonserver ended by itself with exit code {code}:\n{tail}")
@@ -136,14 +142,62 @@ def target_of(repository: Path) -> str:
     return EMBEDDED_RELEASE
 
 
-def interface_of(repository: Path, server: Server, model: str | None = None) -> Interface | None:
-    """What the pipeline takes; of a hand-written repository, its one ensemble or its one model."""
-    from ensemblegen import manifest
+@dataclass(frozen=True, slots=True)
+class Meant:
+    """What of a repository is to be called: a pipeline of its manifest, or a model by its name."""
+
+    model: str | None = None
+    interface: Interface | None = None
+    """What the pipeline takes; None where only the server knows."""
+    models: tuple[str, ...] = ()
+    """All that must be loaded for it; none means everything."""
+    others: tuple[str, ...] = ()
+    """The pipelines of the repository, where none of them alone is meant."""
+
+    @classmethod
+    def of(
+        cls,
+        repository: Path | None,
+        pipeline: str | None,
+        model: str | None = None,
+        *,
+        several: bool = False,
+    ) -> Meant:
+        """InputError where no pipeline is called so, and, unless `several` may be meant, where
+        nobody says which it is.
+        """
+        from ensemblegen import manifest
+        from ensemblegen.client.interface import Interface
+        from ensemblegen.errors import InputError
+
+        if model is not None or repository is None:
+            return cls(model)
+        if not (repository / manifest.NAME).is_file():
+            if pipeline is not None:
+                raise InputError([manifest.which(pipeline, {})])
+            return cls()
+        made = manifest.read(repository)
+        if several and pipeline is None and len(made.pipelines) != 1:
+            return cls(others=tuple(each.name for each in made.pipelines))
+        found = made.pipeline(pipeline)
+        # Of one pipeline alone all is served, whatever else somebody has put there.
+        models = found.models if len(made.pipelines) > 1 else ()
+        return cls(found.name, Interface.of(found), models)
+
+
+def require_one_name(repository: Path | None, pipeline: str | None, model: str | None) -> None:
+    """Usage of --pipeline, which is of a repository, and --model, which is of a server."""
+    if pipeline is not None and model is not None:
+        raise typer.BadParameter("--pipeline and --model exclude each other")
+    if pipeline is not None and repository is None:
+        raise typer.BadParameter("--pipeline is of a repository; --model names one of a server")
+
+
+def interface_of(server: Server, model: str | None = None) -> Interface | None:
+    """What a model takes, or the one ensemble or the one model of a hand-written repository."""
     from ensemblegen.client.interface import Interface
     from ensemblegen.engine import probe
 
-    if model is None and (repository / manifest.NAME).is_file():
-        return Interface.of(manifest.read(repository))
     models = server.repository.models
     ensembles = [each.name for each in models if each.ensemble]
     candidates = ensembles or [each.name for each in models]
@@ -168,7 +222,11 @@ def _json(server: Server, interface: Interface | None) -> dict[str, Any]:
     }
 
 
-def _draw(server: Server, interface: Interface | None) -> None:
+_SHOWN = 8
+"""Of more pipelines, the number is said."""
+
+
+def _draw(server: Server, interface: Interface | None, pipelines: tuple[str, ...]) -> None:
     from rich.markup import escape
 
     from ensemblegen.client import snippets
@@ -184,6 +242,9 @@ def _draw(server: Server, interface: Interface | None) -> None:
     for use in server.backends:
         runs = "native" if use.native else "[yellow]stand-in[/], for running and testing"
         out.print(f"  {escape(use.name)}: {runs}")
+    if pipelines:
+        more = f" and {len(pipelines) - _SHOWN} more" if len(pipelines) > _SHOWN else ""
+        out.print(f"  {len(pipelines)} pipelines: {escape(', '.join(pipelines[:_SHOWN]))}{more}")
     if interface is not None:
         out.print("try it:")
         for line in (snippets.curl(server.http, interface), snippets.infer(server.http, interface)):

@@ -33,6 +33,7 @@ def edge_json(edge: Edge) -> dict[str, Any]:
         "crosses_process": edge.crosses_process,
         "copies": edge.copies_out + edge.copies_in,
         "reason": edge.reason,
+        **({"returns": True} if edge.returns else {}),
     }
 
 
@@ -58,6 +59,7 @@ def traffic_json(traffic: Traffic) -> dict[str, Any]:
                 "kind": step.member.kind.word,
                 "backend": step.member.backend,
                 "place": step.place,
+                **({"calls": list(step.calls)} if step.calls else {}),
             }
             for step in traffic.steps
         ],

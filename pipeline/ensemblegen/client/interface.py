@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from ensemblegen.manifest import Manifest, ManifestTensor
+from ensemblegen.manifest import ManifestPipeline, ManifestTensor
 from ensemblegen.types import DType
 
 
@@ -26,8 +26,8 @@ class Interface:
     outputs: tuple[ManifestTensor, ...]
 
     @classmethod
-    def of(cls, manifest: Manifest) -> Interface:
-        return cls(manifest.pipeline, manifest.max_batch_size, manifest.inputs, manifest.outputs)
+    def of(cls, pipeline: ManifestPipeline) -> Interface:
+        return cls(pipeline.name, pipeline.max_batch_size, pipeline.inputs, pipeline.outputs)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Interface:

@@ -23,6 +23,8 @@ class Text:
 
     text: str
     raw: bytes | None = None
+    json: bool = False
+    """Whether it is a file whose name says that it is JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,7 @@ def _argument(text: str) -> Text:
     if not text.startswith("@"):
         return Text(text)
     raw = sys.stdin.buffer.read() if text == "@-" else Path(text[1:]).read_bytes()
-    return Text(raw.decode("utf-8", "replace"), raw)
+    return Text(raw.decode("utf-8", "replace"), raw, text.lower().endswith(".json"))
 
 
 def _json_lines(file: IO[str], path: str) -> Iterator[Row]:

@@ -123,6 +123,8 @@ def _array(tensor: ManifestTensor, given: Any) -> Array:
 def _read_text(tensor: ManifestTensor, text: Text) -> Any:
     if tensor.dtype is DType.STRING and _single(tensor):
         return text.raw if text.raw is not None else text.text
+    if tensor.dtype is DType.UINT8 and len(tensor.shape) == 1 and text.raw and not text.json:
+        return np.frombuffer(text.raw, np.uint8)  # an encoded picture, say
     try:
         return json.loads(text.text)
     except (ValueError, RecursionError):

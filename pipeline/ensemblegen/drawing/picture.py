@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ensemblegen.edges import Edge, End, Traffic
+from ensemblegen.wires import Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +42,7 @@ class Picture:
 
 def of(traffic: Traffic) -> Picture:
     boxes = [Box("request", "client", "client")]
-    boxes += [
-        Box(step.name, f"{step.member.backend or step.member.kind.word}, {step.place}", step.device)
-        for step in traffic.steps
-    ]
+    boxes += [Box(step.name, _detail(step), step.device) for step in traffic.steps]
     boxes.append(Box("answer", "client", "client"))
     number = {step.name: i for i, step in enumerate(traffic.steps, start=1)}
 
@@ -52,9 +50,19 @@ def of(traffic: Traffic) -> Picture:
         return number[end.step.name] if end.step else otherwise
 
     last = len(boxes) - 1
-    lines = (_line(edge, box(edge.source, 0), box(edge.target, last)) for edge in traffic.edges)
+    # What a model calls gives back to it alone: that it is called says so.
+    lines = (
+        _line(edge, box(edge.source, 0), box(edge.target, last))
+        for edge in traffic.edges
+        if not edge.returns
+    )
     title = f"{traffic.name}, {traffic.device}, batches of up to {traffic.batch}"
     return Picture(title, tuple(boxes), tuple(lines))
+
+
+def _detail(step: Step) -> str:
+    calls = f", calls {', '.join(step.calls)}" if step.calls else ""
+    return f"{step.member.backend or step.member.kind.word}, {step.place}{calls}"
 
 
 def _line(edge: Edge, source: int, target: int) -> Line:

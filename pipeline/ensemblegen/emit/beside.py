@@ -20,13 +20,13 @@ from ensemblegen.environments.faults import Fault
 from ensemblegen.environments.progress import Report, silent
 from ensemblegen.errors import InputError, MachineError, Problem
 from ensemblegen.folder_lock import held
-from ensemblegen.plan import Plan
+from ensemblegen.plan import Plan, Project
 
 Beside = Mapping[str, tuple[Content, bool]]
 """Paths next to the repository: an archive, and whether it is to lie there unpacked."""
 
 
-def of(plan: Plan) -> Beside:
+def of(plan: Plan | Project) -> Beside:
     """What goes next to the repository. InputError for two archives of one name."""
     return _carried(plan) | {
         each.beside: (each.archive, each.place == "directory")
@@ -37,7 +37,7 @@ def of(plan: Plan) -> Beside:
     }
 
 
-def _carried(plan: Plan) -> dict[str, tuple[Content, bool]]:
+def _carried(plan: Plan | Project) -> dict[str, tuple[Content, bool]]:
     """Archives that the configs of models that are taken as they are lead to."""
     taken: dict[str, Linked] = {}
     for one in plan.all():

@@ -30,6 +30,7 @@ def member(plan: Plan, planned: Member, device: Place) -> Any:
     _batching(config, planned)
     for key, value in planned.kind.parameters(planned, device, plan.target).items():
         config.parameters[key].string_value = value
+    merge(config, planned.kind.fields(planned, device, plan.target))
     if planned.serving.response_cache:
         config.response_cache.enable = True
     serving.warm_up(config, planned, serving.samples(plan, planned))
@@ -77,8 +78,18 @@ def _tensor(message: Any, name: str, tensor: Tensor) -> None:
     message.dims.extend(triton_dims(tensor.shape))
 
 
+def _member_tensor(message: Any, each: MemberTensor) -> None:
+    """As the backend has it; what it has with fewer axes, the server reshapes."""
+    known = each.dims is not None and len(each.dims) == len(each.tensor.shape)
+    said = Tensor(each.tensor.dtype, each.dims) if each.dims and known else each.tensor
+    _tensor(message, each.triton, said)
+    if each.dims is not None and not known:
+        message.reshape.SetInParent()
+        message.reshape.shape.extend(triton_dims(each.dims))
+
+
 def _input(message: Any, each: MemberTensor) -> None:
-    _tensor(message, each.triton, each.tensor)
+    _member_tensor(message, each)
     message.optional = each.optional
     # Without this the batcher joins requests of one size only, and nothing is left to pad.
     message.allow_ragged_batch = each.pad is not None
@@ -86,7 +97,7 @@ def _input(message: Any, each: MemberTensor) -> None:
 
 
 def _output(message: Any, each: MemberTensor) -> None:
-    _tensor(message, each.triton, each.tensor)
+    _member_tensor(message, each)
     if each.squeezed and 1 in each.tensor.shape:
         message.reshape.shape.extend(triton_dims(each.tensor.shape))
     merge(message, each.config)
@@ -98,6 +109,7 @@ def _instances(group: Any, planned: Member, device: Place) -> None:
     group.count = planned.instances[device]
     if device == "gpu":
         group.gpus.extend(planned.gpus)
+    group.profile.extend(map(str, planned.kind.profiles(planned)))
     if planned.serving.rate_limiter is not None:
         serving.rate_limiter(group, planned.serving.rate_limiter)
     if planned.serving.host_policy is not None:

@@ -1,12 +1,13 @@
 """Every file of a repository, as values: nothing is read but the author's code, nothing written.
 
-before  Plan
+before  Plan, or Project: several that share a repository
 after   {path inside the repository: content}, sorted
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,18 +17,22 @@ from ensemblegen.edges import Traffic
 from ensemblegen.emit import config, serving
 from ensemblegen.manifest import (
     Manifest,
+    ManifestDeployed,
     ManifestEnvironment,
     ManifestFile,
     ManifestModel,
+    ManifestPipeline,
     ManifestTensor,
 )
 from ensemblegen.members import Member
 from ensemblegen.members.backend import files_of, kept, name_of
+from ensemblegen.members.bls import calls_of
 from ensemblegen.pbtxt import printer
-from ensemblegen.plan import Interface, Plan
+from ensemblegen.plan import Interface, Plan, Project
 from ensemblegen.words import Place
 
 if TYPE_CHECKING:
+    from ensemblegen.emit.hashes import Hashes
     from ensemblegen.environments.declared import Declared
 
 _ENSEMBLE_VERSION = (
@@ -36,32 +41,42 @@ _ENSEMBLE_VERSION = (
 )
 
 
-def files(plan: Plan, traffic: Traffic | None = None) -> dict[str, Content]:
-    """The repository of `plan`, its manifest included; `traffic` is its own, if known already."""
-    moved = (traffic or edges.trace(plan)).batch_bytes
+def files(
+    plan: Plan | Project, *traffic: Traffic, hashes: Hashes | None = None
+) -> dict[str, Content]:
+    """The repository of `plan`, its manifest included; `traffic` is that of its pipelines, if known
+    already, and `hashes` are those of artifacts.
+    """
+    moved: dict[str, int] = {}
+    for each in traffic or map(edges.trace, plan.pipelines):
+        moved |= each.batch_bytes
     made: dict[str, Content] = {}
     for path, content in sorted(_files(plan), key=lambda entry: entry[0]):
         if path in made:
             raise AssertionError(f"two files for {path}: the checks let a collision through")
-        made[path] = content
+        made[path] = content if hashes is None else hashes.told(content)
     made[manifest.NAME] = json_text.text(manifest.to_json(_manifest(plan, made, moved))).encode()
     return made
 
 
-def _files(plan: Plan) -> Iterator[tuple[str, Content]]:
-    # What pipelines inside each other share is one model: the checks saw to it.
-    made: set[str] = set()
+def _files(plan: Plan | Project) -> Iterator[tuple[str, Content]]:
+    # What pipelines share, inside each other or beside, is one model: the checks saw to it.
+    made: dict[str, set[str]] = {}
     for each in plan.all():
         yield from _ensemble(each)
         for member in each.members:
-            if member.model not in made:
+            before = made.setdefault(member.model, set())
+            if not before:
                 yield from _member(each, member)
-            made.add(member.model)
+            else:
+                # Each pipeline has placements of its own, for which its models need a config.
+                yield from _variants(each, member, each.variants.keys() - before)
+            before |= {"", *each.variants}
     for folder in (folder for each in plan.all() for folder in each.folders):
         name = name_of(folder)
         if name not in made:
             yield from _folder(name, folder)
-        made.add(name)
+        made[name] = {""}
 
 
 def _folder(name: str, folder: Path) -> Iterator[tuple[str, Content]]:
@@ -85,22 +100,42 @@ def _ensemble(plan: Plan) -> Iterator[tuple[str, Content]]:
 
 
 def _member(plan: Plan, member: Member) -> Iterator[tuple[str, Content]]:
-    texts = {
-        device: _with_header(member.origin, printer.text(config.member(plan, member, device)))
-        for device in {plan.devices[member.step]}
-        | {devices[member.step] for devices in plan.variants.values()}
-    }
-    own = {
-        **dict(member.kind.files(member)),
-        **serving.warmup_files(serving.samples(plan, member)),
-    }
-    yield f"{member.model}/config.pbtxt", texts[plan.devices[member.step]]
+    text = _texts(plan, member)
+    own = _own(plan, member)
+    yield f"{member.model}/config.pbtxt", text(plan.devices[member.step])
     for variant, devices in plan.variants.items():
         alternate = f"configs/{variant}.pbtxt"
         if alternate not in own:  # a model folder may bring its own
-            yield f"{member.model}/{alternate}", texts[devices[member.step]]
+            yield f"{member.model}/{alternate}", text(devices[member.step])
     for path, content in own.items():
         yield f"{member.model}/{path}", content
+
+
+def _variants(plan: Plan, member: Member, names: Set[str]) -> Iterator[tuple[str, Content]]:
+    """The configs of further placements, for a model that is there already."""
+    own = _own(plan, member) if names else {}
+    text = _texts(plan, member)
+    for variant in names:
+        alternate = f"configs/{variant}.pbtxt"
+        if alternate not in own:
+            yield f"{member.model}/{alternate}", text(plan.variants[variant][member.step])
+
+
+def _own(plan: Plan, member: Member) -> dict[str, Content]:
+    return {
+        **dict(member.kind.files(member)),
+        **serving.warmup_files(serving.samples(plan, member)),
+    }
+
+
+def _texts(plan: Plan, member: Member) -> Callable[[Place], bytes]:
+    """The config of a member by device, each printed once."""
+
+    @cache
+    def text(device: Place) -> bytes:
+        return _with_header(member.origin, printer.text(config.member(plan, member, device)))
+
+    return text
 
 
 def _with_header(origin: str, text: str) -> bytes:
@@ -108,20 +143,35 @@ def _with_header(origin: str, text: str) -> bytes:
     return (header + text).encode()
 
 
-def _manifest(plan: Plan, made: dict[str, Content], moved: Mapping[str, int]) -> Manifest:
+def _manifest(plan: Plan | Project, made: dict[str, Content], moved: Mapping[str, int]) -> Manifest:
     described = {content: _file(content) for content in set(made.values())}
     return Manifest(
         ensemblegen=__version__,
-        pipeline=plan.name,
+        target=plan.pipelines[0].target.release,
+        pipelines=tuple(map(_pipeline, plan.pipelines)),
+        models=tuple(_models(plan, moved)),
+        files={path: described[content] for path, content in made.items()},
+        environments=tuple(_environments(plan)),
+        deployed=tuple(_deployed(plan)),
+    )
+
+
+def _pipeline(plan: Plan) -> ManifestPipeline:
+    inside = tuple(plan.all())
+    names = (
+        *(each.name for each in inside),
+        *(name_of(f) for each in inside for f in each.folders),
+    )
+    return ManifestPipeline(
+        name=plan.name,
         source=plan.source,
-        target=plan.target.release,
         device=plan.device,
         max_batch_size=plan.max_batch_size,
         inputs=tuple(_tensor(each) for each in plan.inputs),
         outputs=tuple(_tensor(each) for each in plan.outputs),
-        models=tuple(_models(plan, moved)),
-        files={path: described[content] for path, content in made.items()},
-        environments=tuple(_environments(plan)),
+        steps={member.model: member.step for each in inside for member in each.members},
+        others=tuple(dict.fromkeys(name for name in names if name != plan.name)),
+        variant=plan.variant,
     )
 
 
@@ -135,15 +185,16 @@ def _tensor(each: Interface) -> ManifestTensor:
     )
 
 
-def _models(plan: Plan, moved: Mapping[str, int]) -> Iterator[ManifestModel]:
-    found: dict[str, ManifestModel] = {}
+def _models(plan: Plan | Project, moved: Mapping[str, int]) -> Iterator[ManifestModel]:
+    found: set[str] = set()
     for each in plan.all():
         for member in each.members:
-            found.setdefault(member.model, _model(each, member, moved.get(member.model, 0)))
-    yield from found.values()
+            if member.model not in found:
+                yield _model(each, member, moved.get(member.model, 0))
+            found.add(member.model)
 
 
-def _environments(plan: Plan) -> Iterator[ManifestEnvironment]:
+def _environments(plan: Plan | Project) -> Iterator[ManifestEnvironment]:
     found = {
         each.entry.key: each
         for one in plan.all()
@@ -165,6 +216,14 @@ def _environments(plan: Plan) -> Iterator[ManifestEnvironment]:
         )
 
 
+def _deployed(plan: Plan | Project) -> Iterator[ManifestDeployed]:
+    """Where the models are that nobody makes; a path is the one that it had at compile time."""
+    found = {member.model: member.artifact for each in plan.all() for member in each.deployed}
+    for name, each in sorted(found.items()):
+        repository = str(each.repository.resolve()) if each.repository is not None else None
+        yield ManifestDeployed(name, repository, each.server)
+
+
 def _declared(member: Member, device: Place) -> Declared | None:
     """What it declares to run in, on `device` or else anywhere."""
     found = {str(name): each for name, each in member.environments.items()}
@@ -184,4 +243,5 @@ def _model(plan: Plan, member: Member, batch_bytes: int) -> ManifestModel:
         environment=declared.name if (declared := _declared(member, device)) else None,
         execution=member.executions[device].entry.key if device in member.executions else None,
         batch_bytes=batch_bytes,
+        calls=tuple(dict.fromkeys(each.model for each in calls_of(member))),
     )

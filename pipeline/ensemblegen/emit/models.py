@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
 from ensemblegen.emit import config
 from ensemblegen.errors import Span
 from ensemblegen.members import Member
+from ensemblegen.members.bls import author
 from ensemblegen.pbtxt.config import Config
 from ensemblegen.places import At
 from ensemblegen.plan import Plan
@@ -46,6 +48,8 @@ _WORDS: tuple[tuple[At, At], ...] = (
 def repository(plan: Plan, document: Document) -> Repository:
     """`plan` as the repository that it will be; models of pipelines inside it are context."""
     models: dict[str, Model] = {}
+    for each in plan.all():
+        models |= {model.name: model for model in _deployed(each, document)}
     for inner in plan.inner:
         for each in inner.all():
             models |= {model.name: model for model in _models(each, document, context=True)}
@@ -65,6 +69,18 @@ def _models(plan: Plan, document: Document, *, context: bool = False) -> Iterato
         yield Model(member.model, folder, places, versions, context)
     message = config.ensemble(plan)
     yield Model(plan.name, None, _config(document, message, _of_ensemble(plan)), (), context)
+
+
+def _deployed(plan: Plan, document: Document) -> Iterator[Model]:
+    """What is there already, with the models that it runs itself: nothing is said of them."""
+    for member in plan.deployed:
+        found = member.artifact
+        if found.folder is not None:
+            for each in discover.read(found.folder, plan.target)[0].models.values():
+                yield replace(each, context=True)
+        else:
+            places = _config(document, found.message, _of_member(member))
+            yield Model(member.model, None, places, (), context=True)
 
 
 def _config(document: Document, message: object, ways: Callable[[At], Iterator[At]]) -> Config:
@@ -93,7 +109,7 @@ class _Ways(Mapping[At, Span]):
 
 
 def _of_member(member: Member) -> Callable[[At], Iterator[At]]:
-    step: At = ("steps", member.step)
+    step: At = ("steps", author(member))
     tensors = {"input": member.inputs, "output": member.outputs}
 
     def ways(at: At) -> Iterator[At]:
@@ -121,7 +137,7 @@ def _words(at: At) -> Iterator[At]:
 def _of_ensemble(plan: Plan) -> Callable[[At], Iterator[At]]:
     names = {
         member.step: {each.triton: each.name for each in (*member.inputs, *member.outputs)}
-        for member in plan.members
+        for member in (*plan.members, *plan.deployed)
     }
     own = {"input": plan.inputs, "output": plan.outputs}
 

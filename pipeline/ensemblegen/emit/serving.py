@@ -7,6 +7,7 @@ from typing import Any
 
 from ensemblegen import warmup
 from ensemblegen.members import Member
+from ensemblegen.members.bls import calls_of, mapped
 from ensemblegen.plan import Plan
 from ensemblegen.serving import Priority, Queue, QueuePolicy, RateLimiter
 from ensemblegen.types import DType
@@ -50,7 +51,7 @@ def samples(plan: Plan, member: Member) -> tuple[warmup.Sample, ...]:
     """The requests that warm the model up, none if its step wants none."""
     if member.serving.warmup is None:
         return ()
-    fed = next(each.inputs for each in plan.wiring if each.step == member.step)
+    fed = _fed(plan, member)
     entries = {each.name for each in plan.inputs}
     feeds = {
         each.triton: warmup.Feed(
@@ -61,6 +62,19 @@ def samples(plan: Plan, member: Member) -> tuple[warmup.Sample, ...]:
         for each in member.inputs
     }
     return warmup.samples(member.serving.warmup, feeds, plan.examples)
+
+
+def _fed(plan: Plan, member: Member) -> dict[str, str]:
+    """The tensors that a model's inputs take whole, by its names for them."""
+    for wiring in plan.wiring:
+        if wiring.step == member.step:
+            return dict(wiring.inputs)
+    for caller in plan.members:
+        for call in calls_of(caller):
+            if call.step == member.step:
+                items = mapped(caller)
+                return {port: name for port, name in call.inputs.items() if name not in items}
+    raise AssertionError(f"nothing runs {member.step}")
 
 
 def warm_up(config: Any, member: Member, found: Iterable[warmup.Sample]) -> None:

@@ -17,10 +17,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ensemblegen.backends import tensorrt
 from ensemblegen.content import Content, Linked, link, size, take
 from ensemblegen.errors import InputError, MachineError, Problem
 from ensemblegen.folder_lock import held
 from ensemblegen.manifest import NAME, Manifest, read
+from ensemblegen.trt import build_plan
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
@@ -48,7 +50,8 @@ def compare(files: Mapping[str, Content], repository: Path, *, thorough: bool = 
     place = repository.resolve()  # `build/../data` is `data` even before there is a `build`
     old = _existing(place, repository)
     present = set(_walk(place)) if old else set()
-    foreign = sorted(present - set(old.files if old else ()) - set(files) - {NAME})
+    ours = {NAME, *(old.files if old else ()), *_built_there(old)}
+    foreign = sorted(present - ours - set(files))
     if foreign:
         shown = ", ".join(foreign[:3]) + (", ..." if len(foreign) > 3 else "")
         message = f"{repository} holds files that ensemblegen did not write: {shown}"
@@ -102,6 +105,14 @@ def _existing(place: Path, shown: Path) -> Manifest | None:
         message = f"{shown} was not made by ensemblegen: it has no {NAME}"
         raise InputError([Problem("E601", message, hint="choose another folder with --output")])
     return read(place)
+
+
+def _built_there(old: Manifest | None) -> Iterator[str]:
+    """The plans that scripts of ours have put there since; a compile makes them anew."""
+    for path in old.files if old else ():
+        model, _, name = path.rpartition("/")
+        if name == build_plan.NAME:
+            yield f"{model}/1/{tensorrt.FILE}"
 
 
 def _walk(repository: Path) -> Iterator[str]:

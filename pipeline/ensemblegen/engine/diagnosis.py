@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from ensemblegen.engine import embedded, locate, machine, ports, regions
+from ensemblegen.engine import abilities, embedded, locate, machine, ports, regions
 from ensemblegen.engine import repository as repositories
+from ensemblegen.engine.abilities import Row
 from ensemblegen.engine.locate import Engine
 from ensemblegen.engine.server import require
 from ensemblegen.engine.stand_ins import STAND_INS
 from ensemblegen.errors import MachineError
+from ensemblegen.members import KINDS
 
 _LOCAL = "pip install 'ensemblegen[local]'"
 _CLIENT = "pip install 'ensemblegen[client]'"
@@ -105,6 +107,13 @@ def gather() -> Facts:
         driver=machine.driver(),
         cores=machine.cores(),
     )
+
+
+def kinds(facts: Facts) -> tuple[Row, ...]:
+    """How each kind of step runs on the server that would be chosen; nothing without a server."""
+    docker = facts.docker if facts.docker_error is None else None
+    engine = facts.on_path or facts.embedded or docker
+    return tuple(abilities.of_kinds(KINDS, engine)) if engine is not None else ()
 
 
 def findings(facts: Facts) -> tuple[Finding, ...]:

@@ -9,7 +9,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from ensemblegen.engine import machine
+from ensemblegen.engine import abilities, machine
+from ensemblegen.engine.abilities import Way
 from ensemblegen.engine.locate import Engine
 from ensemblegen.engine.repository import Repository
 from ensemblegen.engine.stand_ins import STAND_INS
@@ -86,21 +87,11 @@ def environment(engine: Engine) -> dict[str, str]:
 
 def _require_backends(engine: Engine, repository: Repository) -> None:
     for model in repository.models:
-        if model.ensemble or model.backend in engine.native:
+        if model.ensemble:
             continue
-        stand_in = STAND_INS.get(model.backend)
-        if stand_in is None:
-            raise MachineError(
-                f"'{model.name}' needs the backend '{model.backend}', "
-                "which the embedded server does not have",
-                "serve it with --engine docker, or on a machine with NVIDIA's Triton",
-            )
-        if not machine.importable(stand_in.module):
-            raise MachineError(
-                f"'{model.name}' runs on the stand-in for the {model.backend} backend, "
-                f"which needs {stand_in.module}",
-                stand_in.install,
-            )
+        ability = abilities.of_backend(model.backend, engine)
+        if ability.way is Way.none:
+            raise MachineError(f"'{model.name}' cannot run: {ability.what}", ability.remedy)
 
 
 def _require_stub(engine: Engine) -> None:

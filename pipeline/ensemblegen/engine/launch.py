@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
 
-from ensemblegen.engine import embedded, machine, pools
+from ensemblegen.engine import beside, embedded, machine, pools
 from ensemblegen.engine.locate import Choice, Engine
 from ensemblegen.engine.ports import Ports
 from ensemblegen.engine.repository import Repository
@@ -63,7 +63,7 @@ def prepare(
         return _docker(engine, repository, ports, settings)
     command = [
         str(engine.program),
-        f"--model-repository={folder}",
+        *(f"{beside.FLAG}={each}" for each in (folder, *repository.beside)),
         *_flags(settings.host, ports),
         *_common(settings, repository, gpu=machine.driver()),
         *_pools(repository, settings),
@@ -91,6 +91,18 @@ def unknown_policies(repository: Repository, extra: tuple[str, ...]) -> dict[str
         for policy in model.host_policies
         if policy not in given
     }
+
+
+def loads(only: tuple[str, ...]) -> tuple[str, ...]:
+    """Flags for a server that loads these models and no others; none of them loads all."""
+    if not only:
+        return ()
+    return ("--model-control-mode=explicit", *(f"--load-model={name}" for name in only))
+
+
+def repositories(extra: tuple[str, ...]) -> list[Path]:
+    """Those that the user gives the server beside ours."""
+    return [Path(value) for value in _values(extra, beside.FLAG)]
 
 
 def services(extra: tuple[str, ...]) -> list[str]:
@@ -196,9 +208,14 @@ def _docker(engine: Engine, repository: Repository, ports: Ports, settings: Sett
         *(f"--publish={_bracketed(settings.host)}:{outer}:{inner}" for outer, inner in published),
         f"--mount=type=bind,source={repository.path},target=/models,readonly",
         *_beside(repository),
+        *(
+            f"--mount=type=bind,source={each},target=/models-{i},readonly"
+            for i, each in enumerate(repository.beside)
+        ),
         str(engine.image),
         "tritonserver",
-        "--model-repository=/models",
+        f"{beside.FLAG}=/models",
+        *(f"{beside.FLAG}=/models-{i}" for i in range(len(repository.beside))),
         *_common(settings, repository, gpu=gpu),
         *_pools(repository, settings),
         *_region_flags(regions, settings.extra),

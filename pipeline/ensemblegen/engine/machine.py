@@ -38,7 +38,10 @@ def version_of(distribution: str) -> str | None:
 
 
 def importable(module: str) -> bool:
-    return importlib.util.find_spec(module) is not None
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # the package that it is in
+        return False
 
 
 def libpython() -> Path | None:

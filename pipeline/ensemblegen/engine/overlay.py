@@ -55,7 +55,7 @@ def resident(engine: Engine, repository: Repository) -> dict[str, dict[str, str]
     return {
         model.name: _configs(repository.path / model.name)
         for model in repository.models
-        if model.gpu and model.backend in wanted
+        if model.gpu and model.backend in wanted and (repository.path / model.name).is_dir()
     }
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ensemblegen import manifest
 from ensemblegen.backends.python import ENVIRONMENT
+from ensemblegen.engine import beside
 from ensemblegen.errors import InputError, Problem
 from ensemblegen.pbtxt import read as pbtxt
 from ensemblegen.pbtxt.config import Config
@@ -48,22 +50,31 @@ class Model:
 class Repository:
     path: Path
     models: tuple[Model, ...]
+    """Those of the repositories beside it included."""
+    beside: tuple[Path, ...] = ()
+    """Further repositories, of models that its ensembles run."""
 
     @property
     def backends(self) -> tuple[str, ...]:
         return tuple(sorted({model.backend for model in self.models if model.backend}))
 
 
-def read(path: Path, profile: str | None = None) -> Repository:
-    """All models; `profile` picks `configs/<profile>.pbtxt` where a model has one."""
+def read(path: Path, profile: str | None = None, only: Collection[str] = ()) -> Repository:
+    """All models, or `only` some; `profile` picks `configs/<profile>.pbtxt` where there is one."""
     if not path.is_dir():
         raise InputError([Problem("E701", f"there is no folder {path}")])
-    folders = sorted(each for each in path.iterdir() if (each / "config.pbtxt").is_file())
+    others = beside.repositories(path)
+    folders = _folders(path)
     if not folders:
         hint = "a model repository has one folder a model, each with a config.pbtxt"
         raise InputError([Problem("E701", f"{path} holds no model", hint=hint)])
+    folders += [folder for other in others for folder in _folders(other)]
     moved = _batch_bytes(path)
-    models = [_model(folder, profile, moved.get(folder.name, 0)) for folder in folders]
+    models = [
+        _model(folder, profile, moved.get(folder.name, 0))
+        for folder in folders
+        if not only or folder.name in only
+    ]
     if profile is not None and not any(profile in model.profiles for model in models):
         known = sorted({name for model in models for name in model.profiles})
         raise InputError(
@@ -75,7 +86,11 @@ def read(path: Path, profile: str | None = None) -> Repository:
                 )
             ]
         )
-    return Repository(path.resolve(), tuple(models))
+    return Repository(path.resolve(), tuple(models), others)
+
+
+def _folders(path: Path) -> list[Path]:
+    return sorted(each for each in path.iterdir() if (each / "config.pbtxt").is_file())
 
 
 def _batch_bytes(path: Path) -> dict[str, int]:

@@ -13,6 +13,8 @@ from types import TracebackType
 
 from ensemblegen import manifest
 from ensemblegen.engine import (
+    abilities,
+    beside,
     embedded,
     failure,
     guard,
@@ -24,12 +26,14 @@ from ensemblegen.engine import (
     regions,
 )
 from ensemblegen.engine import repository as repositories
+from ensemblegen.engine.abilities import Way
 from ensemblegen.engine.locate import Choice, Engine
 from ensemblegen.engine.log import Log, plain
 from ensemblegen.engine.ports import Ports, Wanted, choose
 from ensemblegen.engine.repository import Repository
 from ensemblegen.environments import placed
 from ensemblegen.errors import InputError, MachineError, Problem
+from ensemblegen.trt import plans
 
 _PORT_TRIES = 5
 _POLL = 0.05
@@ -44,7 +48,8 @@ class Options:
     """How to start a server; what is left out is chosen for the machine.
 
     `profile` names the `configs/<profile>.pbtxt` to use instead of config.pbtxt; `extra` are flags
-    for tritonserver as they stand; `timeout` is in seconds, for all models to be ready.
+    for tritonserver as they stand; `timeout` is in seconds, for all models to be ready; `only`
+    names the models to load, and none means all.
     """
 
     engine: Choice = Choice.auto
@@ -56,6 +61,7 @@ class Options:
     log_file: Path | None = None
     extra: tuple[str, ...] = ()
     timeout: float = 300.0
+    only: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +104,10 @@ class Server:
         this machine cannot serve it.
         """
         options = options or Options()
-        read = repositories.read(repository, options.profile)
+        read = repositories.read(repository, options.profile, options.only)
         _require_archives(read.path)
+        _require_plans(read.path)
+        beside.require_given(read.path, launch.repositories(options.extra))
         engine = locate.find(options.engine, options.server, options.target)
         require(engine, read)
         regions.sweep()
@@ -195,7 +203,8 @@ class Server:
 
     def _spawn(self) -> None:
         folder, link = _served(self.engine, self.repository)
-        settings = launch.Settings(self.options.host, self.options.profile, self.options.extra)
+        extra = (*launch.loads(self.options.only), *self.options.extra)
+        settings = launch.Settings(self.options.host, self.options.profile, extra)
         launched = launch.prepare(self.engine, self.repository, folder, self.ports, settings)
         prefix = regions.new_prefix()
         command = launched.command
@@ -295,6 +304,16 @@ def _require_archives(repository: Path) -> None:
             raise InputError(problems)
 
 
+def _require_plans(repository: Path) -> None:
+    """InputError where a TensorRT plan is still to be built."""
+    problems = [
+        Problem("E496", f"the plan of '{model}' is not built yet", hint=f"python3 {builder}")
+        for model, builder in plans.pending(repository).items()
+    ]
+    if problems:
+        raise InputError(problems)
+
+
 def require(engine: Engine, repository: Repository) -> None:
     """MachineError where `engine` cannot serve `repository` on this machine."""
     on_gpu = [model.name for model in repository.models if model.gpu]
@@ -306,12 +325,10 @@ def require(engine: Engine, repository: Repository) -> None:
     if engine.kind is Choice.embedded:
         embedded.require(engine, repository)
     elif engine.kind is Choice.path:
-        missing = [name for name in repository.backends if name not in engine.native]
-        if missing and engine.native:
-            raise MachineError(
-                f"{engine} has no backend '{missing[0]}'",
-                "serve with --engine embedded or --engine docker",
-            )
+        for backend in repository.backends:
+            ability = abilities.of_backend(backend, engine)
+            if ability.way is Way.none:
+                raise MachineError(ability.what, ability.remedy)
 
 
 def _served(engine: Engine, repository: Repository) -> tuple[Path, Path | None]:
@@ -320,6 +337,12 @@ def _served(engine: Engine, repository: Repository) -> tuple[Path, Path | None]:
     Through a link where the repository's path would not survive Triton's shell, and through an
     overlay where models need stubs or settings that they do not bring.
     """
+    unsafe = [each for each in repository.beside if not embedded.safe_for_stub(each)]
+    if unsafe and engine.kind is not Choice.docker:
+        raise MachineError(
+            f"Triton 24.10 cannot start models in {unsafe[0]}",
+            "move the repository to a path of letters, digits and . _ - + = @ , :",
+        )
     stubs, configs = overlay.lacking(engine, repository), overlay.resident(engine, repository)
     if (stubs or configs) and embedded.safe_for_stub(repository.path):
         folder = embedded.temporary_folder()

@@ -25,7 +25,13 @@ class StandIn:
 
 
 STAND_INS: Mapping[str, StandIn] = {
+    "dali": StandIn("nvidia.dali", "nvidia-dali-cuda130", "dali", "operators on a GPU without one"),
     "fil": StandIn("treelite", "treelite", "local", "treeshap_output"),
+    "onnxruntime": StandIn(
+        "onnxruntime", "onnxruntime", "local", "GPUs, accelerators, configs without tensors"
+    ),
+    "openvino": StandIn("openvino", "openvino", "openvino"),
     "pytorch": StandIn("torch", "torch", "local"),
+    "tensorflow": StandIn("tensorflow", "tensorflow-cpu", "tensorflow"),
 }
 """By the backend's name in config.pbtxt."""

@@ -28,6 +28,8 @@ from ensemblegen.content import Linked
 from ensemblegen.errors import MachineError
 
 ARCHIVE = ".tar.gz"
+CONVERTED = "converted"
+"""The folder of the cache that is not about environments (see converters/convert.py)."""
 _RECORD = ".json"
 _WORK = ".build-"
 _LOCK = ".lock"
@@ -187,7 +189,8 @@ class Store:
 
     def packages(self) -> int:
         """Bytes of the packages that are kept for the next builds, beside the archives."""
-        others = (each for each in self.cache.glob("*") if each != self.envs)
+        apart = (self.envs, self.cache / CONVERTED)
+        others = (each for each in self.cache.glob("*") if each not in apart)
         return sum(_size(each) for each in others)
 
     def _sweep(self, *, dry_run: bool = False) -> list[tuple[Path, int]]:

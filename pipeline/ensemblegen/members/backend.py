@@ -32,6 +32,10 @@ from ensemblegen.words import Dim, Element, Path, Place, TensorName, batching
 CONFIG = "config.pbtxt"
 _ON_HOST = frozenset({"openvino"})
 """Backends that have their tensors in host memory wherever they run."""
+_READS_FILES = frozenset(
+    {"", "dali", "fil", "onnxruntime", "openvino", "python", "pytorch", "tensorflow", "tensorrt"}
+)
+"""Backends that load nothing without a file; "" stands for whichever the server infers by it."""
 _EMPTY = b"Nothing is needed here, but object stores and git drop empty folders.\n"
 LOST = "put the files there that these should be"
 _LEFT = frozenset({"__pycache__", ".git", ".DS_Store"})
@@ -72,7 +76,11 @@ class BackendSpec(StepSpec):
     kind = "backend"
 
     backend: str = Field(description="Triton's name of the backend; empty: the server infers it.")
-    folder: Path = Field(description="The model's folder; a config.pbtxt in it is not used.")
+    folder: Path | None = Field(
+        None,
+        description="The model's folder; a config.pbtxt in it is not used. Backends whose models "
+        "have no files, such as identity or one of your own, need none.",
+    )
     inputs: dict[TensorName, PortInput] = Field(default_factory=dict)  # type: ignore[assignment]
     outputs: dict[TensorName, PortOutput] = Field(default_factory=dict)  # type: ignore[assignment]
     device: Place | None = None  # type: ignore[assignment]
@@ -81,7 +89,8 @@ class BackendSpec(StepSpec):
 
 @dataclass(frozen=True, slots=True)
 class _Artifact:
-    folder: FilePath
+    folder: FilePath | None
+    """None for a model without files."""
     files: Mapping[str, FilePath]
 
 
@@ -93,10 +102,8 @@ class Backend(Kind):
     verbatim = True
 
     def read(self, step: BackendSpec, site: Site) -> Signature | None:
-        folder = site.folder / step.folder
-        if not folder.is_dir():
-            hint = "paths are relative to the folder of pipeline.yaml"
-            site.problem("E401", f"there is no folder {step.folder}", "folder", hint=hint)
+        artifact = _artifact(step, site)
+        if artifact is None:
             return None
         inputs = {
             name: Port(
@@ -112,15 +119,7 @@ class Backend(Kind):
             name: Port(name, name, each.tensor, config=each.config)
             for name, each in step.outputs.items()
         }
-        lost = tuple(lost_of(folder))
-        if lost:
-            site.problem("E639", left_out(step.folder, lost), "folder", hint=LOST)
-        outside = carried.beside(folder, step.config)
-        if outside is not None and outside[1].is_dir():
-            message = f"the environment {outside[1].resolve()} is a folder, and left out"
-            hint = f"put it at {outside[0]} beside the compiled repository, or pack it"
-            site.problem("E639", message, "config", "parameters", ENVIRONMENT, hint=hint)
-        return Signature(inputs, outputs, _Artifact(folder, dict(files_of(folder))))
+        return Signature(inputs, outputs, artifact)
 
     def backend_of(self, step: BackendSpec) -> str:
         return step.backend
@@ -145,11 +144,39 @@ class Backend(Kind):
 
     def files(self, member: Member) -> Iterator[tuple[str, Content]]:
         artifact: _Artifact = member.artifact
-        yield from kept(artifact.folder, artifact.files)
+        if artifact.folder is None:
+            yield "1/README", _EMPTY
+        else:
+            yield from kept(artifact.folder, artifact.files)
 
     def folder_of(self, member: Member) -> FilePath | None:
         artifact: _Artifact = member.artifact
         return artifact.folder
+
+
+def _artifact(step: BackendSpec, site: Site) -> _Artifact | None:
+    """The files of the model; None, after reporting it, where they are not to be had."""
+    if step.folder is None:
+        if step.backend not in _READS_FILES:
+            return _Artifact(None, {})
+        reads = f"the {step.backend} backend" if step.backend else "a backend that is inferred"
+        message = f"step '{site.name}' needs the key 'folder': {reads} reads the model's files"
+        site.key_problem("E111", message, hint="name the folder that holds 1/ and its file")
+        return None
+    folder = site.folder / step.folder
+    if not folder.is_dir():
+        hint = "paths are relative to the folder of pipeline.yaml"
+        site.problem("E401", f"there is no folder {step.folder}", "folder", hint=hint)
+        return None
+    lost = tuple(lost_of(folder))
+    if lost:
+        site.problem("E639", left_out(step.folder, lost), "folder", hint=LOST)
+    outside = carried.beside(folder, step.config)
+    if outside is not None and outside[1].is_dir():
+        message = f"the environment {outside[1].resolve()} is a folder, and left out"
+        hint = f"put it at {outside[0]} beside the compiled repository, or pack it"
+        site.problem("E639", message, "config", "parameters", ENVIRONMENT, hint=hint)
+    return _Artifact(folder, dict(files_of(folder)))
 
 
 def name_of(folder: FilePath) -> str:

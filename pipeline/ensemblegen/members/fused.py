@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ensemblegen import json_text
@@ -45,6 +45,13 @@ class Fused(Kind):
     def memory(self, member: Member, device: Place, target: Target, *, writes: bool) -> Memory:
         first = _links(member)[0].member  # all are alike
         return first.kind.memory(first, device, target, writes=writes)
+
+    def asked_by(self, member: Member, pipeline: str) -> Member:
+        links = tuple(
+            replace(each, member=each.member.kind.asked_by(each.member, pipeline))
+            for each in _links(member)
+        )
+        return replace(member, pipeline=pipeline, artifact=links)
 
     def files(self, member: Member) -> Iterator[tuple[str, Content]]:
         yield from runtime()

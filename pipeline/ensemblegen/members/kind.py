@@ -2,14 +2,14 @@
 
 A kind reads the signature of its artifact, says what config.pbtxt needs beyond tensors and
 placement, and names the files of its version folder. Nothing outside this folder knows kinds by
-name; to add one, write its module and put it in `members.KINDS`.
+name; to add one, write its module and give it a line in `members`.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
@@ -45,6 +45,12 @@ class Port:
     """What joins items of different sizes; None keeps them apart."""
     squeezed: bool = False
     """The backend drops sizes of 1 from this output: config.pbtxt must put them back."""
+    dims: Shape | None = None
+    """Its sizes as the backend has them, where these are not the tensor's: some take no number in
+    the config of an output that their file lacks, some have single values without an axis."""
+    ranges: tuple[tuple[tuple[int, int], ...], ...] = ()
+    """The least and the largest size of each axis, once for each choice of them that the model was
+    built for; none means any."""
     config: Mapping[str, Any] = field(default_factory=dict)
     """The author's own fields of its ModelInput or ModelOutput."""
 
@@ -118,6 +124,8 @@ class MemberTensor:
     default: Any = None
     pad: Any = None
     squeezed: bool = False
+    dims: Shape | None = None
+    """Its sizes as the backend has them, if not those of `tensor`."""
     config: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -191,10 +199,14 @@ class Kind(ABC):
 
     unbatched: ClassVar[bool] = True
     """Whether the backend works with max_batch_size 0."""
+    whole_answers: ClassVar[bool] = False
+    """Whether a request must ask for every output, so that all of them must be used."""
     verbatim: ClassVar[bool] = False
     """Whether its tensors are the author's word, to be judged as the server judges a config."""
     makes_model: ClassVar[bool] = True
     """Whether the step has a model of its own; else it runs one that another step or file has."""
+    sets: ClassVar[Mapping[At, At]] = {}
+    """Its own words, each with the field of a ModelConfig that it sets."""
 
     def carries(self, dtype: DType, signature: Signature | None) -> bool:
         """Whether a step with this signature can take and give `dtype`."""
@@ -207,6 +219,10 @@ class Kind(ABC):
     def devices(self, step: Any, signature: Signature) -> tuple[Place, ...]:
         """Where the step can run."""
         return DEVICES
+
+    def remedy(self, step: Any, wanted: Place) -> str | None:
+        """What the author may do to have the step on `wanted`, where it cannot run as it is."""
+        return None
 
     def environments(self, signature: Signature) -> Mapping[Device, Declared]:
         """The execution environment that the step runs in, by device."""
@@ -224,6 +240,14 @@ class Kind(ABC):
         """`parameters` of config.pbtxt for one device."""
         return {}
 
+    def fields(self, member: Member, device: Place, target: Target) -> Mapping[str, Any]:
+        """Further fields of its ModelConfig for one device, by their proto names."""
+        return {}
+
+    def profiles(self, member: Member) -> tuple[int, ...]:
+        """The optimization profiles, by number, that its instances use; none means the first."""
+        return ()
+
     def memory(self, member: Member, device: Place, target: Target, *, writes: bool) -> Memory:
         """Where the model takes its numbers, or (`writes`) gives them, when it runs on `device`.
 
@@ -234,6 +258,18 @@ class Kind(ABC):
     def apart(self, member: Member) -> bool:
         """Whether it runs in a process beside the server: Triton's Python backend."""
         return member.backend == "python"
+
+    def asked_by(self, member: Member, pipeline: str) -> Member:
+        """The same model, which says of itself that it is `pipeline`'s."""
+        return replace(member, pipeline=pipeline)
+
+    def calls(self, member: Member) -> tuple[str, ...]:
+        """The models that it calls by itself."""
+        return ()
+
+    def calling(self, member: Member, names: Mapping[str, str]) -> Member:
+        """The same model, where those that it calls are named anew."""
+        return member
 
     def folder_of(self, member: Member) -> Path | None:
         """The model folder that was taken as it is."""

@@ -7,7 +7,8 @@ index past the arguments kills the server at the first request (pytorch_backend 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from pydantic import Field
 
@@ -15,11 +16,12 @@ from ensemblegen.artifacts import torchscript
 from ensemblegen.artifacts.torchscript import Forward
 from ensemblegen.backends import libtorch
 from ensemblegen.content import Content, Linked
+from ensemblegen.converters.source import NetworkWord
 from ensemblegen.errors import did_you_mean
+from ensemblegen.members import converted, exported
 from ensemblegen.members.kind import Kind, Member, Port, Signature, Site
 from ensemblegen.spec import StepSpec
 from ensemblegen.types import DType, Tensor
-from ensemblegen.words import Path
 
 
 class LibtorchSpec(StepSpec):
@@ -27,7 +29,17 @@ class LibtorchSpec(StepSpec):
 
     kind = "libtorch"
 
-    libtorch: Path = Field(description="A TorchScript file (torch.jit.save).")
+    libtorch: NetworkWord = Field(
+        description="A TorchScript file (torch.jit.save); or where the model is that one is made "
+        "of: transformers or module."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Artifact:
+    file: Linked
+    facts: exported.Facts | None
+    """What an export knows of the model; None of a file of the author's."""
 
 
 class Libtorch(Kind):
@@ -37,22 +49,39 @@ class Libtorch(Kind):
     dtypes = libtorch.DTYPES - {DType.STRING}
 
     def read(self, step: LibtorchSpec, site: Site) -> Signature | None:
-        path = site.file(step.libtorch, "libtorch")
-        if path is None:
+        artifact = _artifact(step, site)
+        if artifact is None:
             return None
         try:
-            forward = torchscript.read(path)
+            forward = torchscript.read(artifact.file.path)
         except torchscript.NotTorchScriptError as error:
             hint = "save it with torch.jit.trace(model, example).save(path)"
-            site.problem("E402", f"{step.libtorch} {error}", "libtorch", hint=hint)
+            site.problem("E402", f"{step.libtorch.place} {error}", "libtorch", hint=hint)
             return None
         before = len(site.problems)
         inputs = _inputs(step, forward, site)
-        outputs = _outputs(step, forward, site)
-        return Signature(inputs, outputs, path) if len(site.problems) == before else None
+        if artifact.facts is not None:
+            inputs = _typed(inputs, exported.input_types(site, artifact.facts))
+        outputs = _outputs(step, forward, artifact.facts, site)
+        return Signature(inputs, outputs, artifact) if len(site.problems) == before else None
 
     def files(self, member: Member) -> Iterator[tuple[str, Content]]:
-        yield f"1/{libtorch.FILE}", Linked(member.artifact)
+        artifact: _Artifact = member.artifact
+        yield f"1/{libtorch.FILE}", artifact.file
+        if artifact.facts is not None:
+            yield converted.facts(artifact.facts)
+
+
+def _artifact(step: LibtorchSpec, site: Site) -> _Artifact | None:
+    if step.libtorch.word is None:
+        path = site.file(step.libtorch.place, "libtorch")
+        return _Artifact(Linked(path), None) if path is not None else None
+    made = exported.export(step.libtorch, step, site, "torchscript", libtorch.FILE)
+    return _Artifact(*made) if made is not None else None
+
+
+def _typed(ports: dict[str, Port], types: Mapping[str, Tensor]) -> dict[str, Port]:
+    return {name: replace(port, tensor=types.get(name)) for name, port in ports.items()}
 
 
 def _inputs(step: LibtorchSpec, forward: Forward, site: Site) -> dict[str, Port]:
@@ -93,18 +122,26 @@ def _report_arguments(names: list[str], arguments: list[str], site: Site) -> Non
         )
 
 
-def _outputs(step: LibtorchSpec, forward: Forward, site: Site) -> dict[str, Port]:
+def _outputs(
+    step: LibtorchSpec, forward: Forward, facts: exported.Facts | None, site: Site
+) -> dict[str, Port]:
     if forward.outputs is None:
         message = f"forward gives {forward.returns}; the backend takes a tensor or a tuple of them"
         hint = "trace a module that returns a tensor or a tuple of tensors"
         site.problem("E406", message, "libtorch", hint=hint)
         return {}
-    if not step.outputs:
+    if facts is not None:
+        tensors = exported.output_types(step, site, facts)
+    elif not step.outputs:
         message = f"step '{site.name}' must declare its outputs: TorchScript does not name shapes"
         hint = "for example `outputs: {score: {dtype: fp32, shape: [1]}}`"
         site.key_problem("E305", message, hint=hint)
         return {}
-    names = list(step.outputs)
+    else:
+        tensors = {
+            name: Tensor(each.dtype, tuple(each.shape)) for name, each in step.outputs.items()
+        }
+    names = list(tensors)
     if libtorch.convention(names, ()) == "index":
         ports = _indexed(names, "outputs", forward.outputs, site)
     else:
@@ -112,7 +149,6 @@ def _outputs(step: LibtorchSpec, forward: Forward, site: Site) -> dict[str, Port
         for name in names[forward.outputs :]:
             message = f"forward gives {forward.outputs} tensor{'s' * (forward.outputs > 1)}"
             site.key_problem("E404", f"there is no output for '{name}': {message}", "outputs", name)
-    tensors = {name: Tensor(each.dtype, tuple(each.shape)) for name, each in step.outputs.items()}
     return {name: Port(name, port.triton, tensors[name]) for name, port in ports.items()}
 
 

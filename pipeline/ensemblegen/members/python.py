@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from ensemblegen import catalog, json_text
@@ -35,19 +35,21 @@ from ensemblegen.members.kind import (
 from ensemblegen.spec import EnvironmentWord, StepSpec, TensorSpec
 from ensemblegen.targets import Target
 from ensemblegen.types import DType, Shape, Tensor, compatible
-from ensemblegen.words import DEVICES, Device, Path, Place, expanded
+from ensemblegen.words import DEVICES, Data, Device, Path, Place, axes_of, expanded
 
 if TYPE_CHECKING:
     from ensemblegen.environments.declared import Declared
 
 RUNTIME = FilePath(__file__).resolve().parent.parent / "runtime"
+BLS_MODULES = "bls_"
+"""How those of its files begin that only models need which call others."""
 
 
-def _by_name(value: object) -> object:
+def _by_name(value: object, info: ValidationInfo) -> object:
     """Assets as a list keep their file names."""
     if not (isinstance(value, list) and all(isinstance(each, str) for each in value)):
         return value
-    names = [FilePath(expanded(each)).name for each in value]
+    names = [FilePath(expanded(each, axes_of(info))).name for each in value]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise PydanticCustomError(
@@ -66,7 +68,7 @@ class PythonSpec(StepSpec):
         description="A folder of python_models/, or a path to a folder or .py file; "
         "`:name` picks a class or function."
     )
-    parameters: dict[str, Any] = Field(
+    parameters: dict[str, Data] = Field(
         default_factory=dict, description="What the step finds in context.parameters."
     )
     assets: Annotated[dict[str, Path], BeforeValidator(_by_name)] = Field(
@@ -128,6 +130,9 @@ class Python(Kind):
     def devices(self, step: PythonSpec, signature: Signature) -> tuple[Place, ...]:
         implementations = signature.artifact.implementations
         return tuple(device for device in DEVICES if device in implementations)
+
+    def remedy(self, step: PythonSpec, wanted: Place) -> str:
+        return f"give it code and `arrays` for {wanted}"
 
     def environments(self, signature: Signature) -> Mapping[Device, Declared]:
         artifact: _Artifact = signature.artifact
@@ -208,7 +213,7 @@ def runtime() -> tuple[tuple[str, bytes], ...]:
     package = io.BytesIO()
     with zipfile.ZipFile(package, "w") as archive:  # stored: an interpreter may lack zlib
         for path in sorted(RUNTIME.glob("*.py")):
-            if path.name != "entry.py":
+            if path.name != "entry.py" and not path.name.startswith(BLS_MODULES):
                 # An entry that is named, not taken from the file, has the same bytes everywhere.
                 entry = zipfile.ZipInfo(f"ensemblegen_runtime/{path.name}")
                 archive.writestr(entry, path.read_bytes())

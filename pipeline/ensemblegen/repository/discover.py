@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from ensemblegen import manifest
 from ensemblegen.errors import InputError, Problem, Span
 from ensemblegen.model_config import ModelConfig
 from ensemblegen.pbtxt import read as pbtxt
@@ -71,9 +72,11 @@ def _together(parent: Path, found: Found, target: Target | None) -> Iterator[Rep
     for bare in found.bare.get(parent, ()):
         if bare.serves:
             models.setdefault(bare.name, _model(bare, target))
+    elsewhere = _add_deployed(models, parent, target)
     _add_members(models, parent)
     unread = [folder for folder in found.unread if folder.path.parent == parent]
-    plain = Repository(parent, models, target, _complete(models), problems=_unreadable(unread))
+    whole = not elsewhere and _complete(models)
+    plain = Repository(parent, models, target, whole, problems=_unreadable(unread))
     yield plain
     for name in sorted({name for folder in folders for name in folder.alternates}):
         yield _view(plain, folders, name)
@@ -158,6 +161,19 @@ def _add_members(models: dict[str, Model], parent: Path) -> None:
             folder = _sibling(parent, name)
             if folder is not None:
                 models[name] = _model(folder, None)
+
+
+def _add_deployed(models: dict[str, Model], parent: Path, target: Target | None) -> bool:
+    """What a compiled repository runs and other repositories hold; whether some is out of reach."""
+    try:
+        deployed = manifest.read(parent).deployed if (parent / manifest.NAME).is_file() else ()
+    except InputError:
+        return False  # some other manifest.json
+    for each in deployed:
+        folder = _sibling(Path(each.repository), each.name) if each.repository else None
+        if folder is not None and each.name not in models:
+            models[each.name] = replace(_model(folder, target), context=True)
+    return any(each.name not in models for each in deployed)
 
 
 def _members(model: Model) -> set[str]:

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy
+
 from .failure import StepError
 
 
@@ -34,3 +36,12 @@ def _sha256(path: Path) -> str | None:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError:
         return None
+
+
+def refuse_numpy2(*, allowed: bool) -> None:
+    """With numpy 2 the stub of 24.10 returns wrong numbers and says nothing: StepError."""
+    if int(numpy.__version__.split(".")[0]) >= 2 and not allowed:
+        raise StepError(
+            f"numpy {numpy.__version__} is installed, and this Triton's Python backend returns "
+            "wrong data with numpy 2: put numpy<2 in the step's environment"
+        )

@@ -7,11 +7,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import numpy
 import triton_python_backend_utils as pb_utils
 
 from . import environment, memory, spec
-from .failure import StepError
 from .fused import Fused
 from .stage import Place, Stage
 
@@ -30,7 +28,7 @@ class TritonPythonModel:
         current = self._stages[0]
         try:
             environment.require(model.environments.get(device))
-            _refuse_numpy2(model)
+            environment.refuse_numpy2(allowed=model.numpy2)
             _print_utf8()
             memory.keep()
             for current in self._stages:
@@ -47,15 +45,6 @@ class TritonPythonModel:
     def finalize(self) -> None:
         for stage in self._stages:
             stage.finalize()
-
-
-def _refuse_numpy2(model: spec.ModelSpec) -> None:
-    """With numpy 2 the stub of 24.10 returns wrong numbers and says nothing."""
-    if int(numpy.__version__.split(".")[0]) >= 2 and not model.numpy2:
-        raise StepError(
-            f"numpy {numpy.__version__} is installed, and this Triton's Python backend returns "
-            "wrong data with numpy 2: put numpy<2 in the step's environment"
-        )
 
 
 def _print_utf8() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from ensemblegen.check.pipeline.batching import batching
+from ensemblegen.check.pipeline.branches import branches
 from ensemblegen.check.pipeline.defaults import defaults
 from ensemblegen.check.pipeline.examples import examples
 from ensemblegen.check.pipeline.fields import fields
@@ -30,6 +31,7 @@ RULES: tuple[Rule, ...] = (
     optional,
     defaults,
     tensors,
+    branches,
     batching,
     fields,
     serving,

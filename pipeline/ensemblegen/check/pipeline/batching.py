@@ -13,7 +13,8 @@ def batching(graph: Graph) -> Iterator[Problem]:
         if node.kind.verbatim:
             continue
         size = node.step.max_batch_size
-        if size is not None:
+        # What is called takes its rows or items in as many calls as it needs.
+        if size is not None and not graph.is_called(node.name):
             yield from _against_pipeline(graph, node, size)
         yield from _alone(graph, node, graph.max_batch_size if size is None else size)
 

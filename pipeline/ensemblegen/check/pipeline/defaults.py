@@ -23,7 +23,8 @@ def defaults(graph: Graph) -> Iterator[Problem]:
 
 def _of_entry(graph: Graph, entry: Entry) -> Iterator[Problem]:
     span = graph.document.span(("inputs", entry.name, "default"))
-    takers = [node for node, _ in graph.consumers(Source(None, entry.name))]
+    taken = graph.consumers(Source(None, entry.name))
+    takers = [node for node, link in taken if link not in node.taps]
     verbatim = [node.name for node in takers if node.kind.verbatim]
     if entry.default is None and len(verbatim) == len(takers):
         return  # requests may leave it out, and nobody fills it in

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ensemblegen.check.pipeline.defaults import unfit
 from ensemblegen.errors import Problem, did_you_mean, nearest
 from ensemblegen.graph import Graph
-from ensemblegen.spec import Example
+from ensemblegen.spec import Example, FileValue
 
 
 def examples(graph: Graph) -> Iterator[Problem]:
@@ -29,6 +29,8 @@ def _inputs(graph: Graph, i: int, example: Example) -> Iterator[Problem]:
         yield Problem("E213", message, span, did_you_mean(name, graph.entries))
     for name, value in example.inputs.items():
         entry = graph.entries.get(name)
+        if isinstance(value, FileValue):
+            continue  # reported where it was read
         if entry is None or any(not isinstance(dim, int) or dim < 1 for dim in entry.tensor.shape):
             continue
         reason = unfit(value, entry.tensor)

@@ -12,7 +12,7 @@ def order(graph: Graph) -> Iterator[Problem]:
     if not graph.cycle:
         return
     path = " -> ".join(graph.cycle)
-    closing = graph.nodes[graph.cycle[0]]
+    closing = graph.served[graph.cycle[0]]
     waits_for = set(graph.cycle)
     span = next(
         (link.span for link in closing.links if link.source.step in waits_for), closing.span

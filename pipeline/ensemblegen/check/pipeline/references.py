@@ -10,7 +10,7 @@ from ensemblegen.graph import Graph, Node, Source
 
 def references(graph: Graph) -> Iterator[Problem]:
     for node in graph.nodes.values():
-        for link in node.links:
+        for link in (*node.links, *node.taps):
             yield from _source(graph, link.source, link.span)
         yield from _inputs(node)
     for export in graph.exports:

@@ -14,6 +14,7 @@ from ensemblegen.check.pipeline.fields import snake
 from ensemblegen.errors import Problem
 from ensemblegen.graph import Graph, Node
 from ensemblegen.places import At
+from ensemblegen.routes import item
 from ensemblegen.serving import QueuePolicy, Serving
 from ensemblegen.targets import ENSEMBLE_CACHE
 from ensemblegen.types import Tensor
@@ -40,7 +41,8 @@ _FIELDS: Mapping[At, At] = {
     (_BATCHING, "preferred_batch_size"): (_BATCHING, "preferred_batch_size"),
     (_BATCHING, "preserve_ordering"): (_BATCHING, "preserve_ordering"),
 }
-"""The field of a ModelConfig that each word sets."""
+"""The field of a ModelConfig that each word sets; kinds have words of their own beside."""
+_OF_ENSEMBLE: Mapping[At, At] = {("response_cache",): ("response_cache",)}
 _ONE = "remove one of the two"
 
 
@@ -51,10 +53,11 @@ def serving(graph: Graph) -> Iterator[Problem]:
             continue
         yield from _queue(graph, node)
         yield from _group(graph, node)
-        yield from _twice(graph, ("steps", node.name), node.step.config)
+        words = {**_FIELDS, **node.kind.sets}
+        yield from _twice(graph, ("steps", node.name), node.step.config, words)
         yield from _off(graph, node)
         yield from _warmup(graph, node)
-    yield from _twice(graph, (), graph.config)
+    yield from _twice(graph, (), graph.config, _OF_ENSEMBLE)
     yield from _whole_answers(graph)
 
 
@@ -90,11 +93,12 @@ def _group(graph: Graph, node: Node) -> Iterator[Problem]:
             yield Problem("E517", message, span, f"write device: cpu or device: gpu for {word}")
 
 
-def _twice(graph: Graph, at: At, config: Mapping[str, Any]) -> Iterator[Problem]:
+def _twice(
+    graph: Graph, at: At, config: Mapping[str, Any], words: Mapping[At, At]
+) -> Iterator[Problem]:
     """What a word and `config` both set: one of the two would be lost."""
     if not config:
         return
-    words = _FIELDS if at else {("response_cache",): ("response_cache",)}
     seen: set[At] = set()
     for word, field in words.items():
         way = _way(config, field)
@@ -153,9 +157,12 @@ def _feeds(graph: Graph, node: Node) -> dict[str, warmup.Feed]:
     """The inputs that the model will have, as the plan completes them."""
     sources = {link.name: link.source for link in node.links}
     found: dict[str, warmup.Feed] = {}
-    for name, port in (node.signature.inputs if node.signature else {}).items():
+    signature = node.takes_and_gives
+    for name, port in (signature.inputs if signature else {}).items():
         source = sources.get(name)
         given = graph.tensor(source) if source else None
+        if source in node.over:  # an item of it
+            given, source = item(given) if given else None, None
         tensor = port.tensor if node.kind.verbatim else port.tensor or given
         entry = graph.entries.get(source.tensor) if source and source.step is None else None
         optional = entry.optional if entry and not node.kind.verbatim else not port.required

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from ensemblegen.errors import Problem
 from ensemblegen.graph import Edge, Graph, Node, Source
-from ensemblegen.types import DType, Tensor, compatible, shape_text
+from ensemblegen.members import Port
+from ensemblegen.types import ANY, DType, Tensor, compatible, shape_text
 
 
 def tensors(graph: Graph) -> Iterator[Problem]:
@@ -16,6 +17,7 @@ def tensors(graph: Graph) -> Iterator[Problem]:
         judged = not edge.node.kind.verbatim and not _verbatim(graph, edge)
         if judged and edge.port is not None and edge.port.tensor is not None:
             yield from _agreement(edge, edge.tensor, edge.port.tensor)
+            yield from _range(graph, edge, edge.port)
         yield from _carried(edge, edge.tensor)
     yield from _outputs(graph)
     yield from _untyped(graph)
@@ -46,6 +48,25 @@ def _agreement(edge: Edge, given: Tensor, wanted: Tensor) -> Iterator[Problem]:
             else f"'{edge.node.name}' takes {shape_text(wanted.shape)} and nothing else"
         )
         yield Problem("E302", ends, edge.link.span, hint)
+
+
+def _range(graph: Graph, edge: Edge, port: Port) -> Iterator[Problem]:
+    """Whether a model that was built for ranges of sizes takes those that are known."""
+    assert port.tensor is not None, "a typed port"  # noqa: S101
+    shape = graph.sizes.resolve(port.tensor.shape)
+    known = [(i, size) for i, size in enumerate(shape) if isinstance(size, int) and size != ANY]
+
+    def fits(ranges: tuple[tuple[int, int], ...]) -> bool:
+        return all(ranges[i][0] <= size <= ranges[i][1] for i, size in known)
+
+    if port.ranges and not any(fits(ranges) for ranges in port.ranges):
+        spans = " or ".join(
+            f"[{', '.join(f'{a}-{b}' if a != b else str(a) for a, b in ranges)}]"
+            for ranges in port.ranges
+        )
+        message = f"'{edge.link.source}' comes as {shape_text(shape)}, and "
+        message += f"'{edge.node.name}.{edge.link.name}' takes {spans}"
+        yield Problem("E493", message, edge.link.span, "let a profile take that size")
 
 
 def _carried(edge: Edge, tensor: Tensor) -> Iterator[Problem]:

@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ensemblegen.errors import Problem, nearest
-from ensemblegen.graph import Graph, Source
+from ensemblegen.graph import Graph, Node
+from ensemblegen.parts import Source
+from ensemblegen.routes import stand_ins
 
 
 def use(graph: Graph) -> Iterator[Problem]:
@@ -27,21 +29,39 @@ def _unused(graph: Graph) -> Iterator[Problem]:
             yield Problem("E206", message, entry.span, "connect it or remove it")
     used = {link.source.step for node in graph.nodes.values() for link in node.links}
     used |= {export.source.step for export in graph.exports}
+    used |= {tap.source.step for node in graph.nodes.values() for tap in node.taps}
+    used |= stand_ins(graph.nodes)
     for node in graph.nodes.values():
         if node.name not in used and node.name not in meant:
             message = f"nothing uses what step '{node.name}' gives"
             hint = "connect one of its outputs, or remove the step"
             yield Problem("E207", message, node.span, hint)
+        elif node.kind.whole_answers and node.name in used:
+            yield from _part_of(graph, node)
+
+
+def _part_of(graph: Graph, node: Node) -> Iterator[Problem]:
+    """Outputs that are not asked for, where the backend answers for all of them or for none."""
+    exported = {export.source for export in graph.exports}
+    for name in node.signature.outputs if node.signature else ():
+        source = Source(node.name, name)
+        if source not in exported and not graph.consumers(source):
+            message = f"nothing uses '{source}', and the {node.kind.word} backend gives all or none"
+            span = graph.document.key_span(("steps", node.name, "outputs", name))
+            yield Problem("E472", message, span, "connect it, or let the definition not return it")
 
 
 def _probably_meant(graph: Graph) -> set[str]:
     """Inputs and steps that a wrong reference likely meant: it is reported, they are not."""
-    sources = [link.source for node in graph.nodes.values() for link in node.links]
+    nodes = graph.nodes.values()
+    sources = [link.source for node in nodes for link in (*node.links, *node.taps)]
     sources += [export.source for export in graph.exports]
     known = {*graph.entries, *graph.nodes}
     wrong = {source.step or source.tensor for source in sources} - set(graph.nodes)
     wrong |= {source.tensor for source in sources if source.step is None}
-    return {nearest(word, known) or word for word in wrong - set(graph.entries)}
+    unread = {word for node in nodes if node.route for word in node.route.unread()}
+    meant = wrong - set(graph.entries) | unread - known
+    return {nearest(word, known) or word for word in meant} | unread
 
 
 def _repeated(graph: Graph, entry: str) -> bool:

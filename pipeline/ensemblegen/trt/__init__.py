@@ -1,0 +1,1 @@
+"""TensorRT plans are built here: by `compile` where trtexec is, else by what goes along."""

@@ -1,0 +1,1 @@
+../../../../../../../ensembles/sentiment/steps/tokenise.py

@@ -1,0 +1,1 @@
+../../../../../../pipeline/ensemblegen/runtime/entry.py

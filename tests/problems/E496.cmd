@@ -1,0 +1,1 @@
+compile good-plan.yaml -o out

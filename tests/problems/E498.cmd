@@ -1,0 +1,1 @@
+serve deployed_elsewhere

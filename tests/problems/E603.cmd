@@ -1,0 +1,1 @@
+compile steps -o nothing

@@ -1,0 +1,1 @@
+test templates/sizes.yaml --pipeline p_smal

@@ -1,0 +1,1 @@
+graph templates/sizes.yaml

@@ -1,0 +1,1 @@
+compile good.yaml --variant tiny

@@ -1,0 +1,1 @@
+compile templates/sizes.yaml --variant tiny
