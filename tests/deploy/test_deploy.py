@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 
+from ensemblegen.manifest import ManifestTensor
+from ensemblegen.types import DType
 from tests.commands import run
 from tests.deploy.cloud import ACCOUNT, REGION, Cloud
 from tests.deploy.conftest import EMPTY, SECRET, Work, stands
+from tests.loadtest import answering
 
 CREATED = ["PutObject", "PutMetricAlarm", "PutMetricAlarm", "CreateModel", "CreateEndpointConfig",
            "CreateEndpoint", "RegisterScalableTarget", "PutScalingPolicy"]  # fmt: skip
@@ -86,7 +89,10 @@ def test_an_update_keeps_what_autoscaling_did(
     assert update["parameters"]["RetainAllVariantProperties"] is True
     deployment = update["parameters"]["DeploymentConfig"]
     assert deployment["AutoRollbackConfiguration"] == {
-        "Alarms": [{"AlarmName": "readability-errors"}, {"AlarmName": "readability-latency"}]
+        "Alarms": [
+            {"AlarmName": "ensemblegen-readability-errors"},
+            {"AlarmName": "ensemblegen-readability-latency"},
+        ]
     }
 
 
@@ -101,7 +107,7 @@ def test_words_that_are_taken_back(cloud: Cloud, work: Work) -> None:
     assert cloud.changes == ["AddTags", "DeregisterScalableTarget", "DeleteAlarms"]
     found = stands(cloud)
     assert (found["targets"], found["policies"]) == ([], [])
-    assert found["alarms"] == ["readability-errors"]
+    assert found["alarms"] == ["ensemblegen-readability-errors"]
 
 
 def test_status(cloud: Cloud, work: Work, capsys: pytest.CaptureFixture[str]) -> None:
@@ -114,7 +120,10 @@ def test_status(cloud: Cloud, work: Work, capsys: pytest.CaptureFixture[str]) ->
     assert found["status"] == "InService"
     assert found["instances"] == {"type": "ml.g4dn.xlarge", "current": 1, "desired": 1}
     assert found["autoscaling"] == {"min": 1, "max": 4, "invocations_per_minute": 600.0}
-    assert set(found["alarms"]) == {"readability-errors", "readability-latency"}
+    assert set(found["alarms"]) == {
+        "ensemblegen-readability-errors",
+        "ensemblegen-readability-latency",
+    }
     assert found["model"]["mode"] == "SingleModel"
     assert found["leftovers"] == []
 
@@ -151,6 +160,20 @@ def test_a_billed_endpoint_that_remains_is_said_so(
     cloud.refused["DeleteEndpoint"] = (400, "AccessDeniedException", "no")
     assert work.delete("--timeout", "0.1") == 3
     assert "endpoint readability: InService, and billed" in capsys.readouterr().out
+
+
+def test_what_cannot_be_looked_at_keeps_no_endpoint(
+    cloud: Cloud, work: Work, capsys: pytest.CaptureFixture[str]
+) -> None:
+    work.deploy()
+    capsys.readouterr()
+    cloud.refused["DescribeScalableTargets"] = (400, "AccessDeniedException", "no")
+    cloud.client("s3").put_object(Bucket="models", Key="triton/readability/notes", Body=b"x")
+    assert work.delete() == 3
+    assert "autoscaling: not allowed" in capsys.readouterr().out
+    found = stands(cloud)
+    assert (found["endpoints"], found["models"]) == ({}, [])
+    assert list(found["objects"]) == ["triton/readability/notes"], "what is not ours stays"
 
 
 def test_many_models(cloud: Cloud, work: Work) -> None:
@@ -218,7 +241,7 @@ def test_an_update_that_is_rolled_back(
     work.deploy()
     before = stands(cloud)["endpoints"]
     work.pack(b"second" * 1000)
-    cloud.fails, cloud.takes = "alarm readability-errors", 1
+    cloud.fails, cloud.takes = "alarm ensemblegen-readability-errors", 1
     assert work.deploy() == 3
     assert "the update was rolled back" in capsys.readouterr().err
     assert stands(cloud)["endpoints"] == before
@@ -233,15 +256,9 @@ def test_invoke(
     cloud: Cloud, work: Work, tmp_path: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The answer is one that was put there; the request's body is the adaptor's."""
-    repository = tmp_path / "repository"
-    repository.mkdir()
-    tensor = {"dtype": "string", "shape": [1]}
-    (repository / "manifest.json").write_text(json.dumps({
-        "ensemblegen": "0", "pipeline": "readability", "source": "p", "target": "24.10",
-        "device": "cpu", "max_batch_size": 8, "models": [], "files": {},
-        "inputs": [{"name": "excerpt", **tensor}],
-        "outputs": [{"name": "SCORE", "dtype": "fp32", "shape": [1]}],
-    }))  # fmt: skip
+    takes = ManifestTensor("excerpt", DType.STRING, (1,))
+    gives = ManifestTensor("SCORE", DType.FP32, (1,))
+    repository = answering.described(tmp_path / "repository", takes, gives)
     output = {"name": "SCORE", "datatype": "FP32", "shape": [1, 1], "data": [0.5]}
     answer = {"model_name": "readability", "model_version": "1", "outputs": [output]}
     result = {"Body": json.dumps(answer), "ContentType": "application/json"}

@@ -11,8 +11,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from ensemblegen import manifest
+from ensemblegen.manifest import Manifest, ManifestPipeline, ManifestTensor
+from ensemblegen.types import DType
+
 PAUSE = 0.02
 """Seconds of a request, of which one is answered at a time."""
+TAKES = ManifestTensor("x", DType.FP32, (2,))
+GIVES = ManifestTensor("y", DType.FP32, (1,))
 
 
 class _Answers(BaseHTTPRequestHandler):
@@ -53,12 +59,14 @@ def started() -> Iterator[Any]:
         thread.join()
 
 
-def described(folder: Path) -> Path:
-    """A manifest of a model that takes two numbers; nothing of it is served."""
-    (folder / "manifest.json").write_text(json.dumps({
-        "ensemblegen": "0", "pipeline": "score", "source": "p", "target": "24.10",
-        "device": "cpu", "max_batch_size": 8, "models": [], "files": {},
-        "inputs": [{"name": "x", "dtype": "fp32", "shape": [2]}],
-        "outputs": [{"name": "y", "dtype": "fp32", "shape": [1]}],
-    }))  # fmt: skip
+def described(
+    folder: Path,
+    takes: ManifestTensor = TAKES,
+    gives: ManifestTensor = GIVES,
+) -> Path:
+    """A manifest of a pipeline that is called `score`; nothing of it is served."""
+    folder.mkdir(parents=True, exist_ok=True)
+    pipeline = ManifestPipeline("score", "pipeline.yaml", "cpu", 8, (takes,), (gives,))
+    made = Manifest(ensemblegen="0", target="24.10", pipelines=(pipeline,), models=())
+    (folder / manifest.NAME).write_text(json.dumps(manifest.to_json(made)))
     return folder

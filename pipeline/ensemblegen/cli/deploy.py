@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ensemblegen.cli.meant import PipelineOption
 from ensemblegen.cli.render import Format, console, print_json, stderr_console
 from ensemblegen.cli.serve import positive
 
@@ -139,7 +140,8 @@ def invoke(
     config: ConfigOption = None,
     endpoint: EndpointOption = None,
     region: RegionOption = None,
-    target: Annotated[
+    pipeline: PipelineOption = None,
+    target_model: Annotated[
         str | None, typer.Option(help="The archive to ask on a multi-model endpoint.")
     ] = None,
     format: FormatOption = Format.human,
@@ -152,9 +154,9 @@ def invoke(
     from ensemblegen.client.tensors import jsonable
     from ensemblegen.deploy import invoke as invoking
 
-    interface, items = _row(repository, input)
+    interface, items = _row(repository, pipeline, input)
     where, aws = _where(config, endpoint, region, None)
-    outputs = invoking.invoke(aws, where.endpoint, interface, items, target)
+    outputs = invoking.invoke(aws, where.endpoint, interface, items, target_model)
     told = {name: jsonable(array) for name, array in outputs.items()}
     if format is Format.json:
         print_json({"ok": True, "outputs": told})
@@ -177,7 +179,8 @@ def delete(
 
     Example: ensemblegen deploy delete --endpoint readability
 
-    Exit code 3 if something remains. The container's logs are kept.
+    Exit code 3 if something remains, or may: what cannot be looked at stops nothing. The logs of
+    the container are kept.
     """
     from ensemblegen.cli import deploy_text
     from ensemblegen.deploy import apply
@@ -185,14 +188,14 @@ def delete(
     from ensemblegen.deploy import status as statuses
 
     where, aws = _where(config, endpoint, region, bucket)
-    found = _read(aws, where)
+    found = _read(aws, where, lenient=True)
     steps = plans.delete(found)
     if plan:
         deploy_text.plan(steps, f"{where.endpoint} in {where.region}", format)
         return
     errors = apply.delete(_cloud(aws, poll, timeout, format), steps)
-    left = _read(aws, where)
-    remains = statuses.leftovers(left)
+    left = _read(aws, where, lenient=True)
+    remains = [*statuses.leftovers(left), *left.unread]
     if left.endpoint is not None:
         remains.insert(0, f"endpoint {where.endpoint}: {left.endpoint.status}, and billed")
     known = left.bucket is not None or found.bucket is not None
@@ -216,10 +219,10 @@ def _where(
     return found, Aws(found.region)
 
 
-def _read(aws: Aws, where: Where) -> State:
+def _read(aws: Aws, where: Where, *, lenient: bool = False) -> State:
     from ensemblegen.deploy import state
 
-    return state.read(aws, where.endpoint, where.bucket, where.prefix)
+    return state.read(aws, where.endpoint, where.bucket, where.prefix, lenient=lenient)
 
 
 def _cloud(aws: Aws, poll: float, timeout: float, format: Format) -> Cloud:
@@ -245,11 +248,13 @@ def _explained(endpoint: str, format: Format) -> Iterator[None]:
         raise
 
 
-def _row(repository: Path, input: list[str]) -> tuple[Interface, dict[str, Any]]:
+def _row(
+    repository: Path, pipeline: str | None, input: list[str]
+) -> tuple[Interface, dict[str, Any]]:
     from ensemblegen import manifest
     from ensemblegen.client import rows
     from ensemblegen.client.interface import Interface
     from ensemblegen.client.tensors import arrays
 
-    interface = Interface.of(manifest.read(repository))
+    interface = Interface.of(manifest.read(repository).pipeline(pipeline))
     return interface, arrays(interface, rows.from_arguments(input))

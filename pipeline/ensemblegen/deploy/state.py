@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from ensemblegen.deploy.aws import Aws
 from ensemblegen.deploy.wanted import (
@@ -16,7 +16,11 @@ from ensemblegen.deploy.wanted import (
     is_ours,
     resource,
 )
+from ensemblegen.errors import EnsemblegenError
 
+_Part = TypeVar("_Part")
+_Scaling = tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]
+"""The scalable target and its policy."""
 SHA256 = "sha256"
 """The metadata of an archive: S3's own checksum of an upload in parts is one of its parts."""
 MOVING = frozenset({"Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"})
@@ -50,7 +54,7 @@ class Stored:
 
     key: str
     bytes: int
-    sha256: str | None
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,42 +81,60 @@ class State:
     bucket: str | None = None
     archives: Mapping[str, Stored] = field(default_factory=dict)
     unfinished: tuple[Unfinished, ...] = ()
+    unread: tuple[str, ...] = ()
+    """What could not be looked at, and why."""
 
     @property
     def instance_type(self) -> str | None:
         """Of the machines that it runs on now."""
         return self.variant.get("InstanceType") if self.variant else None
 
-    @property
-    def empty(self) -> bool:
-        parts = (self.endpoint, self.models, self.configs, self.alarms, self.target)
-        return not any((*parts, self.archives, self.unfinished))
 
+def read(
+    aws: Aws,
+    name: str,
+    bucket: str | None = None,
+    prefix: str | None = None,
+    *,
+    lenient: bool = False,
+) -> State:
+    """Without a bucket, the one that a model of the endpoint names.
 
-def read(aws: Aws, name: str, bucket: str | None = None, prefix: str | None = None) -> State:
-    """Without a bucket, the one that a model of the endpoint names."""
+    `lenient` goes on where something beside the endpoint may not be looked at, so that the endpoint
+    can be removed all the same.
+    """
+    unread: list[str] = []
+
+    def part(what: str, look: Callable[[], _Part], otherwise: _Part) -> _Part:
+        try:
+            return look()
+        except EnsemblegenError as error:
+            if not lenient:
+                raise
+            unread.append(f"{what}: {error}")
+            return otherwise
+
     endpoint = endpoint_of(aws, name)
-    models = _models(aws, name)
+    no_models: dict[str, Mapping[str, Any]] = {}
+    models = part("models", lambda: _models(aws, name), no_models)
     if bucket is None or prefix is None:
         bucket, prefix = _bucket_of(models, name)
-    archives: dict[str, Stored] = {}
-    unfinished: tuple[Unfinished, ...] = ()
-    if bucket is not None and prefix is not None:
-        archives = _archives(aws, bucket, prefix)
-        unfinished = _unfinished(aws, bucket, prefix)
-    target, policy = _scaling(aws, name)
+    place = (aws, bucket, prefix)
+    unscaled: _Scaling = (None, None)
+    target, policy = part("autoscaling", lambda: _scaling(aws, name), unscaled)
     return State(
         name=name,
         endpoint=endpoint,
-        variant=_variant(aws, endpoint),
+        variant=part("machines", lambda: _variant(aws, endpoint), None),
         models=models,
-        configs=_configs(aws, name),
-        alarms=_alarms(aws, name),
+        configs=part("endpoint configurations", lambda: _configs(aws, name), ()),
+        alarms=part("alarms", lambda: _alarms(aws, name), {}),
         target=target,
         policy=policy,
         bucket=bucket,
-        archives=archives,
-        unfinished=unfinished,
+        archives=part("archives", lambda: _archives(*place), {}),
+        unfinished=part("unfinished uploads", lambda: _unfinished(*place), ()),
+        unread=tuple(unread),
     )
 
 
@@ -176,7 +198,7 @@ def _alarms(aws: Aws, name: str) -> dict[str, Mapping[str, Any]]:
     return {each["AlarmName"]: each for each in listed}
 
 
-def _scaling(aws: Aws, name: str) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]:
+def _scaling(aws: Aws, name: str) -> _Scaling:
     namespace = SCALED["ServiceNamespace"]
     targets = aws.pages("application-autoscaling", "describe_scalable_targets", "ScalableTargets",
                         ServiceNamespace=namespace, ResourceIds=[resource(name)])  # fmt: skip
@@ -196,18 +218,24 @@ def _bucket_of(models: Mapping[str, Mapping[str, Any]], name: str) -> tuple[str 
     return None, None
 
 
-def _archives(aws: Aws, bucket: str, prefix: str) -> dict[str, Stored]:
+def _archives(aws: Aws, bucket: str | None, prefix: str | None) -> dict[str, Stored]:
+    """Those that say their hash, as ours do."""
+    if bucket is None or prefix is None:
+        return {}
     listed = aws.pages("s3", "list_objects_v2", "Contents", Bucket=bucket, Prefix=prefix)
     found = {}
     for each in listed:
         if is_archive(each["Key"], prefix):
             head = aws.known("s3", "head_object", Bucket=bucket, Key=each["Key"]) or {}
             sha256 = head.get("Metadata", {}).get(SHA256)
-            found[each["Key"]] = Stored(each["Key"], each["Size"], sha256)
+            if sha256 is not None:
+                found[each["Key"]] = Stored(each["Key"], each["Size"], sha256)
     return found
 
 
-def _unfinished(aws: Aws, bucket: str, prefix: str) -> tuple[Unfinished, ...]:
+def _unfinished(aws: Aws, bucket: str | None, prefix: str | None) -> tuple[Unfinished, ...]:
+    if bucket is None or prefix is None:
+        return ()
     listed = aws.pages("s3", "list_multipart_uploads", "Uploads", Bucket=bucket, Prefix=prefix)
     return tuple(
         Unfinished(each["Key"], each["UploadId"])

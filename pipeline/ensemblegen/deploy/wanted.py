@@ -156,14 +156,14 @@ def _alarms(name: str, rollback: Rollback, tags: Mapping[str, str]) -> list[dict
     found = []
     if rollback.errors is not None:
         found.append({
-            "AlarmName": f"{name}-errors", "MetricName": "Invocation5XXErrors",
+            "AlarmName": _alarm(name, "errors"), "MetricName": "Invocation5XXErrors",
             "Statistic": "Sum", "Threshold": float(rollback.errors),
             "ComparisonOperator": "GreaterThanThreshold", **common,
         })  # fmt: skip
     if rollback.latency is not None:
         # The metric is in microseconds, as we keep durations.
         found.append({
-            "AlarmName": f"{name}-latency", "MetricName": "ModelLatency",
+            "AlarmName": _alarm(name, "latency"), "MetricName": "ModelLatency",
             "Statistic": "Average", "Threshold": float(rollback.latency),
             "ComparisonOperator": "GreaterThanThreshold", **common,
         })  # fmt: skip
@@ -172,7 +172,12 @@ def _alarms(name: str, rollback: Rollback, tags: Mapping[str, str]) -> list[dict
 
 def alarm_names(endpoint: str) -> list[str]:
     """Those that a deployment can have."""
-    return [f"{endpoint}-errors", f"{endpoint}-latency"]
+    return [_alarm(endpoint, what) for what in ("errors", "latency")]
+
+
+def _alarm(endpoint: str, what: str) -> str:
+    """Alarms have no tags in their lists: by this name they are ours."""
+    return f"ensemblegen-{endpoint}-{what}"
 
 
 def _deployment(rollback: Rollback, alarms: tuple[Mapping[str, Any], ...]) -> dict[str, Any]:
