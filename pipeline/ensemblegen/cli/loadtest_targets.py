@@ -14,6 +14,7 @@ from ensemblegen.bench.worker import Job
 from ensemblegen.cli import bench_targets
 from ensemblegen.client.address import address
 from ensemblegen.client.interface import Protocol
+from ensemblegen.deploy.settings import region
 from ensemblegen.engine.locate import Choice
 from ensemblegen.loadtest import callers, phases
 from ensemblegen.loadtest.matrix import Configuration
@@ -70,7 +71,7 @@ def _invoked(each: Configuration, users: int, sending: Sending, folder: Path) ->
     interface, items = bench_targets.described(_wanted(each, sending, None), folder)
     if each.endpoint is not None:
         requests = callers.calls(interface, items)
-        caller = callers.EndpointCaller(_region(each), each.endpoint, each.target_model)
+        caller = callers.EndpointCaller(region(each.region), each.endpoint, each.target_model)
         job = Job(Protocol.http, "", (requests,) * users, caller=caller)
     else:
         place = address(str(each.sagemaker))
@@ -78,12 +79,6 @@ def _invoked(each: Configuration, users: int, sending: Sending, folder: Path) ->
         job = Job(Protocol.http, place, (requests,) * users)
     callers.require_answers(job, interface)
     yield job
-
-
-def _region(each: Configuration) -> str:
-    from ensemblegen.deploy.settings import Flags, where
-
-    return where(None, Flags(endpoint=each.endpoint, region=each.region)).region
 
 
 def _wanted(each: Configuration, sending: Sending, url: str | None) -> bench_targets.Wanted:

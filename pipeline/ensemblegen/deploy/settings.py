@@ -151,6 +151,15 @@ def where(path: Path | None, flags: Flags) -> Where:
     )
 
 
+def region(said: str | None) -> str:
+    """The region alone: what is said, or boto3's own; InputError where there is none."""
+    given = _given("region", SageMakerSpec.model_validate({}), None, Flags(region=said))
+    problems = [*_missing({"region": given}, None), *_wrong({"region": given}, "")]
+    if problems:
+        raise InputError(problems)
+    return _text(given)
+
+
 def _split(bucket: str) -> tuple[str, str]:
     """Name and prefix of NAME or s3://NAME/PREFIX; a prefix has a slash at its end."""
     match = _BUCKET.fullmatch(bucket)
