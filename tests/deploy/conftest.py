@@ -118,11 +118,11 @@ class Work:
     def delete(self, *words: str) -> int:
         return run("deploy", "delete", *self.settings, "--poll", "0.05", *words)
 
-    def start(self, *words: str) -> subprocess.Popen[bytes]:
+    def start(self, *words: str, stderr: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
         """`ensemblegen deploy WORDS` in a process of its own."""
         command = [sys.executable, "-m", "ensemblegen", "deploy", *words, *self.settings]
         return subprocess.Popen(
-            [*command, "--poll", "0.05"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [*command, "--poll", "0.05"], stdout=subprocess.DEVNULL, stderr=stderr
         )
 
 

@@ -13,7 +13,7 @@ from ensemblegen.manifest import ManifestTensor
 from ensemblegen.types import DType
 from tests.commands import run
 from tests.deploy.cloud import ACCOUNT, REGION, Cloud
-from tests.deploy.conftest import EMPTY, SECRET, Work, stands
+from tests.deploy.conftest import EMPTY, ROLE, SECRET, Work, stands
 from tests.loadtest import answering
 
 CREATED = ["PutObject", "PutMetricAlarm", "PutMetricAlarm", "CreateModel", "CreateEndpointConfig",
@@ -40,6 +40,21 @@ def test_a_plan_shows_every_call_and_makes_none(
     assert model["ModelDataUrl"] == f"s3://models/{key}"
     assert key.startswith("triton/readability/")
     assert cloud.changes == []
+
+
+def test_flags_alone(cloud: Cloud, work: Work, capsys: pytest.CaptureFixture[str]) -> None:
+    """No file is needed; and what only a file can say is not made."""
+    image = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/sagemaker-tritonserver:24.10-py3"
+    words = ("--endpoint", "e", "--role", ROLE, "--bucket", "models", "--image", image)
+    archive = str(work.folder / "model.tar.gz")
+    more = ("--instance-type", "ml.c5.xlarge", "--instance-count", "2", "--format", "json")
+    assert run("deploy", "sagemaker", archive, *words, *more, "--poll", "0.05") == 0
+    capsys.readouterr()
+    assert cloud.changes == ["PutObject", "CreateModel", "CreateEndpointConfig", "CreateEndpoint"]
+    (config,) = stands(cloud)["configs"]
+    found = cloud.client("sagemaker").describe_endpoint_config(EndpointConfigName=config)
+    (variant,) = found["ProductionVariants"]
+    assert (variant["InstanceType"], variant["InitialInstanceCount"]) == ("ml.c5.xlarge", 2)
 
 
 def test_created_then_left_alone(
@@ -233,6 +248,15 @@ def test_a_failure_comes_with_its_reason_and_the_log(
     # What failed is replaced by the next run, since nothing else can be done with it.
     assert work.deploy() == 0
     assert stands(cloud)["endpoints"].keys() == {"readability"}
+
+
+def test_one_that_takes_too_long(
+    cloud: Cloud, work: Work, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cloud.takes = 1000
+    assert work.deploy("--timeout", "0.1") == 3
+    assert "endpoint 'readability' is Creating after" in capsys.readouterr().err
+    assert cloud.changes[-1] == "CreateEndpoint"
 
 
 def test_an_update_that_is_rolled_back(

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -78,6 +81,19 @@ def test_deleting(number: int, cloud: Cloud, work: Work) -> None:
     assert work.delete() == 0
     assert len(cloud.changes) == DELETING, "each change was made once"
     assert stands(cloud) == EMPTY
+
+
+def test_ctrl_c_while_waiting_says_what_goes_on(cloud: Cloud, work: Work) -> None:
+    cloud.takes = 1000
+    process = work.start(*deploying(work), stderr=subprocess.PIPE)
+    until = time.monotonic() + 60
+    while "CreateEndpoint" not in cloud.changes:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert b"'readability' goes on without us, and is billed" in said
 
 
 def test_deleting_what_was_never_finished(cloud: Cloud, work: Work) -> None:
