@@ -30,6 +30,13 @@ def teach(fate: Fate) -> None:
     _policies_go_with_their_target()
 
 
+def maintain(name: str, account: str, region: str, looks: int) -> None:
+    """Put an endpoint under SageMaker's own maintenance, until it was looked at so often."""
+    models = importlib.import_module("moto.sagemaker.models")
+    endpoint = models.sagemaker_backends[account][region].endpoints[name]
+    endpoint.endpoint_status, endpoint.looks, endpoint.outcome = "SystemUpdating", looks, None
+
+
 def _error(message: str) -> Exception:
     exceptions = importlib.import_module("moto.sagemaker.exceptions")
     error: Exception = exceptions.ValidationError(message=message)
@@ -66,6 +73,7 @@ def _begin(endpoint: Any, status: str, fate: Fate) -> None:
 
 def _endpoints_take_their_time(backend: Any, fate: Fate) -> None:
     create, describe = backend.create_endpoint, backend.describe_endpoint
+    delete = backend.delete_endpoint
 
     def create_endpoint(self: Any, **words: Any) -> Any:
         endpoint = create(self, **words)
@@ -74,14 +82,24 @@ def _endpoints_take_their_time(backend: Any, fate: Fate) -> None:
 
     def describe_endpoint(self: Any, endpoint_name: str) -> Any:
         endpoint = self.endpoints.get(endpoint_name)
-        if endpoint is not None and endpoint.endpoint_status in ("Creating", "Updating"):
+        if endpoint is not None and endpoint.endpoint_status in _MOVING:
             endpoint.looks -= 1
             if endpoint.looks < 0:
                 _settle(endpoint)
         return describe(self, endpoint_name)
 
+    def delete_endpoint(self: Any, endpoint_name: str) -> None:
+        endpoint = self.endpoints.get(endpoint_name)
+        if endpoint is not None and endpoint.endpoint_status == "SystemUpdating":
+            raise _error("Cannot delete an endpoint that is undergoing maintenance")
+        delete(self, endpoint_name)
+
     backend.create_endpoint = create_endpoint
+    backend.delete_endpoint = delete_endpoint
     backend.describe_endpoint = describe_endpoint
+
+
+_MOVING = ("Creating", "Updating", "SystemUpdating")
 
 
 def _settle(endpoint: Any) -> None:

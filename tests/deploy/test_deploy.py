@@ -12,6 +12,7 @@ import pytest
 from ensemblegen.manifest import ManifestTensor
 from ensemblegen.types import DType
 from tests.commands import run
+from tests.deploy import strict
 from tests.deploy.cloud import ACCOUNT, REGION, Cloud
 from tests.deploy.conftest import EMPTY, ROLE, SECRET, Work, stands
 from tests.loadtest import answering
@@ -165,6 +166,14 @@ def test_delete_says_what_remains_and_goes_on(
     assert "this remains:\n  model readability-" in said.out
     found = stands(cloud)
     assert found == {**EMPTY, "models": found["models"]}
+
+
+def test_delete_waits_for_maintenance(cloud: Cloud, work: Work) -> None:
+    """SageMaker refuses to delete what it is maintaining itself."""
+    work.deploy()
+    strict.maintain("readability", ACCOUNT, REGION, looks=3)
+    assert work.delete() == 0
+    assert stands(cloud) == EMPTY
 
 
 def test_a_billed_endpoint_that_remains_is_said_so(

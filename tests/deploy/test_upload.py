@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from ensemblegen.deploy.upload import PART, Upload
+from ensemblegen.deploy.aws import Aws
+from ensemblegen.deploy.upload import PART, Upload, send
+from ensemblegen.errors import MachineError
 
 GB = 1 << 30
 
@@ -31,3 +33,9 @@ def test_one_that_goes_on_is_not_begun_again() -> None:
     assert [call.operation for call, _ in fresh.calls()] == operations
     assert [call.operation for call, _ in resumed.calls()] == operations[1:]
     assert [times for _, times in resumed.calls()] == [128, 1]
+
+
+def test_an_archive_that_is_gone_meanwhile(tmp_path: Path) -> None:
+    upload = Upload(tmp_path / "model.tar.gz", "b", "k", "0", 5, None)
+    with pytest.raises(MachineError, match="cannot read .*model.tar.gz: No such file"):
+        send(Aws("eu-west-1"), upload, lambda done, total: None)

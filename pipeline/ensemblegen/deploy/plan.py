@@ -26,10 +26,10 @@ _COPIED = 5 << 30
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Until the endpoint is in service with `config`, or gone."""
+    """Until the endpoint is in service with `config`, gone, or settled in whatever it comes to."""
 
     endpoint: str
-    until: Literal["InService", "gone"]
+    until: Literal["InService", "gone", "settled"]
     config: str | None = None
 
 
@@ -196,6 +196,9 @@ def delete(state: State) -> tuple[Step, ...]:
 def _without_endpoint(state: State) -> Iterator[Step]:
     if state.endpoint is None:
         return
+    if state.endpoint.status == "SystemUpdating":
+        # SageMaker maintains it, and lets nobody delete it meanwhile.
+        yield Wait(state.name, "settled")
     if state.endpoint.status != "Deleting":
         yield Call("sagemaker", "delete_endpoint", {"EndpointName": state.name}, "ends the bill")
     yield Wait(state.name, "gone")

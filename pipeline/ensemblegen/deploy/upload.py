@@ -17,6 +17,7 @@ from typing import Any
 from ensemblegen.deploy.aws import Aws, Call
 from ensemblegen.deploy.state import SHA256
 from ensemblegen.deploy.wanted import Place
+from ensemblegen.errors import MachineError
 
 PART = 8 << 20
 """Bytes of a part, and of what goes in one call; more for archives of over 80 GB."""
@@ -79,7 +80,14 @@ def upload(bucket: str, place: Place, resumes: str | None) -> Upload:
 
 
 def send(aws: Aws, step: Upload, sent: Sent) -> None:
-    """Return when the archive is in the bucket, whole."""
+    """Return when the archive is in the bucket, whole. MachineError where it cannot be read."""
+    try:
+        _send(aws, step, sent)
+    except OSError as error:
+        raise MachineError(f"cannot read {step.path}: {error.strerror or error}") from None
+
+
+def _send(aws: Aws, step: Upload, sent: Sent) -> None:
     if step.parts == 1:
         with step.path.open("rb") as body:
             parameters = {**step.place, **_CHECKED, **step.marked, "Body": body}

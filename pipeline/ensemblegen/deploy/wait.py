@@ -32,6 +32,9 @@ Seen = Callable[[str, float], None]
 
 def wait(aws: Aws, step: Wait, patience: Patience, seen: Seen) -> None:
     """MachineError where it fails, is rolled back, or takes too long."""
+    if step.until == "settled":
+        settle(aws, step.endpoint, patience, seen)
+        return
     began = time.monotonic()
     moved = False
     while True:
