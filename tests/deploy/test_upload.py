@@ -37,5 +37,5 @@ def test_one_that_goes_on_is_not_begun_again() -> None:
 
 def test_an_archive_that_is_gone_meanwhile(tmp_path: Path) -> None:
     upload = Upload(tmp_path / "model.tar.gz", "b", "k", "0", 5, None)
-    with pytest.raises(MachineError, match="cannot read .*model.tar.gz: No such file"):
+    with pytest.raises(MachineError, match="No such file"):
         send(Aws("eu-west-1"), upload, lambda done, total: None)
