@@ -10,11 +10,12 @@ ARTIFACTS   = $(READABILITY)/artifacts/metrics.json
 REPOSITORY  = build/repository
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-env train compile test check format bench clean
+.PHONY: help setup demo demo-env examples train compile test check format bench clean
 
 help:
 	@echo "make demo    train small readability models, compile, serve on the embedded Triton, score"
 	@echo "make demo-env the same, its Python steps in a conda-pack environment of their own"
+	@echo "make examples make the models of every pipeline in ensembles/, and test their examples"
 	@echo "make test    linters, types and every test, on a real Triton where one is needed"
 	@echo "make check   linters and types alone"
 	@echo "make bench   how fast compiling, steps and serving are, as ratios; bench/results/*.json"
@@ -46,6 +47,11 @@ demo: $(VENV)/.demo compile
 
 demo-env: $(ARTIFACTS) setup
 	$(BIN)/python $(READABILITY)/demo_env.py
+
+# Some of ensembles/ have a script that makes their models; others are made when they are compiled.
+examples: setup $(ARTIFACTS)
+	@for script in ensembles/*/export.py; do $(BIN)/python $$script || exit 1; done
+	@for folder in ensembles/*/; do $(BIN)/ensemblegen test $$folder || exit 1; done
 
 check: setup
 	$(BIN)/ruff check .

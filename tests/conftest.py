@@ -31,8 +31,8 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Small models of every format, made by the libraries that make them in earnest.
 
     forest.tl, two_targets.tl: regression, 6 features. binary.tl, boosted.tl, classes.tl:
-    classifiers.
-    seven.json, seven.ubj, seven.txt: regression, 7 features. two.pt: forward(first, second).
+    classifiers. seven.json, seven.ubj, seven.txt: regression, 7 features. two.pt: forward(first,
+    second).
     saved, frozen.graphdef, two.dali, mixed.dali: the ends of such models, with nothing in between.
     """
     import pickle

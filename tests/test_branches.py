@@ -81,6 +81,26 @@ BORROWED = """\
     inputs: {t: before.x}
 outputs: {Y: reused.x}
 """
+DEPLOYED = """\
+  first:
+    when: before.x[0] > 0
+    python: steps.py:small
+    inputs: {x: before.x}
+    outputs: {y: {dtype: fp32, shape: [4]}}
+    else: last
+  last:
+    deployed: old
+    repository: there
+    inputs: {x: before.x}
+outputs: {Y: first.y}
+"""
+OLD = """\
+name: "old"
+backend: "python"
+max_batch_size: 3
+input { name: "x" data_type: TYPE_FP32 dims: [ 4 ] }
+output { name: "y" data_type: TYPE_FP32 dims: [ 4 ] }
+"""
 
 
 @pytest.fixture
@@ -236,6 +256,22 @@ def test_any_kind_of_step_can_be_called(folder: Path) -> None:
     assert "inner_before/config.pbtxt" in files(plan)
     names = [each.name for each in edges.trace(plan).steps]
     assert names == ["before", "reused.when", "reused", "nested/before"]
+
+
+def test_a_model_that_is_there_already_can_be_called(folder: Path) -> None:
+    there = folder / "there" / "old"
+    (there / "1").mkdir(parents=True)
+    (there / "1" / "model.py").write_text("")
+    (there / "config.pbtxt").write_text(OLD)
+    begin = PIPELINE.partition("  big:")[0]
+    text = begin.replace(", boxes: {dtype: fp32, shape: [boxes, 4]}", "") + DEPLOYED
+    (folder / "pipeline.yaml").write_text(text)
+    plan = make_plan(folder / "pipeline.yaml")
+    (call, other) = calls_of(plan.members[1])
+    assert (call.model, call.max_batch_size) == ("p_first", 8)
+    assert (other.model, other.max_batch_size, other.inputs) == ("old", 3, {"x": "before.x"})
+    assert [each.model for each in plan.deployed] == ["old"]
+    assert "old" in {each.member.model for each in edges.trace(plan).steps}
 
 
 def test_without_batches_the_request_is_the_item(folder: Path) -> None:

@@ -17,6 +17,8 @@ from ensemblegen.emit.write import compare, write
 from ensemblegen.errors import InputError
 from ensemblegen.manifest import Manifest
 from ensemblegen.placement import Choice
+from ensemblegen.plan import Project
+from tests import test_branches
 from tests.commands import run
 
 ECHO = "def echo(x):\n    return {'y': x}\n"
@@ -71,7 +73,11 @@ def described(folder: Path) -> Manifest:
 
 def text(folder: Path, path: str, choice: Choice | None = None) -> str:
     """A file of ours in the repository of `folder`."""
-    content = files(project.sound(folder, choice or Choice()).project)[path]
+    return text_of(project.sound(folder, choice or Choice()).project, path)
+
+
+def text_of(made: Project, path: str) -> str:
+    content = files(made)[path]
     assert isinstance(content, bytes)
     return content.decode()
 
@@ -253,6 +259,29 @@ def test_joined_steps_are_shared_too(folder: Path) -> None:
     assert made["t_m_y"] == ["t_a_to_c", "t_b"]
     steps = json.loads(text(folder, "t_a_to_c/1/step.json", Choice(fuse=True)))["steps"]
     assert {each["pipeline"] for each in steps} == {"t"}
+
+
+def test_models_that_call_shared_ones_call_them_by_their_names(tmp_path: Path) -> None:
+    """`small` alone is each variant's own, and so is what calls it; the author named `mapper`."""
+    (tmp_path / "steps.py").write_text(test_branches.STEPS)
+    text = test_branches.PIPELINE.replace("name: p\n", "name: p_${k}\nmatrix: {k: [a, b]}\n", 1)
+    own = '    python: steps.py:small\n    parameters: {k: "${k}"}\n'
+    (tmp_path / "t.yaml").write_text(text.replace("    python: steps.py:small\n", own))
+    made = project.sound(tmp_path / "t.yaml").project
+    called = {
+        each.name: {member.model: member.kind.calls(member) for member in each.members}
+        for each in made.pipelines
+    }
+    assert called["p_b"] == {
+        "p_before": (), "p_b_big_when": ("p_big", "p_b_small"), "p_big": (), "p_b_small": (),
+        "mapper": ("p_each",), "p_each": (),
+    }  # fmt: skip
+    assert {name for each in called.values() for name in each} == {
+        "p_before", "p_a_big_when", "p_b_big_when", "p_big", "p_a_small", "p_b_small", "mapper",
+        "p_each",
+    }  # fmt: skip
+    written = json.loads(text_of(made, "p_b_big_when/1/step.json"))
+    assert [each["model"] for each in written["calls"]] == ["p_big", "p_b_small"]
 
 
 def test_some_variants_are_compiled(folder: Path) -> None:

@@ -87,7 +87,7 @@ def paths(plan: Plan) -> list[str]:
 
 
 def test_saved_model(folder: Path) -> None:
-    plan = planned(folder, saved(intra_op_threads=2, tag="serve"), ROWS | TEXTS)
+    plan = planned(folder, saved(threads=2, tag="serve"), ROWS | TEXTS)
     made = config.member(plan, plan.members[0], "cpu")
     assert (made.backend, made.platform) == ("tensorflow", "tensorflow_savedmodel")
     assert {key: each.string_value for key, each in made.parameters.items()} == {

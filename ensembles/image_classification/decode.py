@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from nvidia.dali import fn, pipeline_def, types
+from nvidia.dali import fn, types
 
 
-@pipeline_def
 def decode(device: str, size: int) -> Any:
     """[size, size, 3] float32 from -1 to 1, RGB, for each encoded picture.
 

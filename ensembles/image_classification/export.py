@@ -93,13 +93,14 @@ def export(options: Options) -> dict[str, Any]:
 def decoded(drawn: list[Any], size: int) -> Any:
     """[N, size, size, 3] float32: the pictures as the pipeline's own first step makes them."""
     import numpy as np
+    from nvidia.dali import pipeline_def
 
     from ensembles.image_classification.decode import decode
     from ensembles.image_classification.pictures import array
 
     batch = 32
     options = {"batch_size": batch, "num_threads": os.cpu_count() or 1, "device_id": None}
-    pipeline = decode(**options, prefetch_queue_depth=1, device="cpu", size=size)
+    pipeline = pipeline_def(decode)(**options, prefetch_queue_depth=1, device="cpu", size=size)
     pipeline.build()
     found = []
     for i in range(0, len(drawn), batch):

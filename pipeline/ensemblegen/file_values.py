@@ -48,5 +48,5 @@ def _content(
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         hint = "paths are relative to the folder of pipeline.yaml"
-        problems.append(Problem("E401", f"cannot read {value.file}: {reason}", span, hint))
+        problems.append(Problem("E213", f"cannot read {value.file}: {reason}", span, hint))
     return value

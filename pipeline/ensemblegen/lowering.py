@@ -10,6 +10,7 @@ from ensemblegen import routes
 from ensemblegen.graph import Graph, Inner, Node, Source
 from ensemblegen.members import Member, MemberTensor
 from ensemblegen.members.bls import BLS, Call, Calls
+from ensemblegen.members.existing import found_of
 from ensemblegen.placement import Devices, Placement
 from ensemblegen.routes import Route
 from ensemblegen.routing import Bls
@@ -142,6 +143,8 @@ def _batch(graph: Graph, node: Node) -> int:
     artifact = node.signature.artifact if node.signature else None
     if isinstance(artifact, Inner):
         return artifact.graph.max_batch_size
+    if (found := found_of(artifact)) is not None:
+        return int(found.message.max_batch_size)
     others = graph.nodes.values()
     maker = next(
         (each for each in others if each.model == node.model and each.kind.makes_model), node

@@ -16,7 +16,7 @@ from ensemblegen.environments.execution import Where
 from ensemblegen.errors import Problem
 from ensemblegen.graph import Export, Graph, Node, Source
 from ensemblegen.members import Member, MemberTensor, Port
-from ensemblegen.members.deployed import found_of
+from ensemblegen.members.existing import found_of
 from ensemblegen.placement import Devices, Placement
 from ensemblegen.source import Axes
 from ensemblegen.spec import Example, PipelineSpec
@@ -237,7 +237,7 @@ def _member(graph: Graph, pipeline: PipelineSpec, node: Node) -> Member:
 
 def _deployed(graph: Graph, pipeline: PipelineSpec, nodes: Iterable[Node]) -> Iterator[Member]:
     seen = set()
-    for node in nodes:
+    for node in (each for served in nodes for each in routes.chain(served, graph.nodes)):
         found = found_of(node.signature.artifact) if node.signature else None
         if found is not None and node.model not in seen:
             seen.add(node.model)

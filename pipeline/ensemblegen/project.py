@@ -12,13 +12,13 @@ from functools import cached_property
 from pathlib import Path
 
 from ensemblegen import compile as compiler
-from ensemblegen import manifest, matrix, sharing, source
+from ensemblegen import manifest, matrix, source
 from ensemblegen.compile import FROM_FILE, Checked
-from ensemblegen.emit import identity
 from ensemblegen.errors import InputError, Problem, Span, in_order
 from ensemblegen.found import PIPELINE, find
 from ensemblegen.members import Member
 from ensemblegen.members.backend import name_of
+from ensemblegen.members.bls import author, calls_of
 from ensemblegen.members.fused import steps_of
 from ensemblegen.placement import Choice
 from ensemblegen.plan import Plan, Project
@@ -71,6 +71,8 @@ class Examined:
         for number, each in enumerate(self.checked):
             if each.graph.document.axes:
                 templates.setdefault(each.graph.document.path, []).append(number)
+        if templates:
+            from ensemblegen import sharing  # it loads what only compiling needs
         for numbers in templates.values():
             shared = sharing.share([(self.checked[i], plans[i]) for i in numbers])
             for number, plan in zip(numbers, shared, strict=True):
@@ -234,6 +236,8 @@ class _Claim:
         if one is two or (not isinstance(one, Member) and one == two):
             return ()
         if isinstance(one, Member) and isinstance(two, Member):
+            from ensemblegen.emit import identity  # few models are in several pipelines
+
             return tuple(
                 identity.differences(identity.of(self.plan, one), identity.of(other.plan, two))
             )
@@ -254,7 +258,7 @@ def _claims(checked: Checked, plan: Plan) -> Iterator[tuple[str, _Claim]]:
     owner = f"pipeline '{checked.graph.name}'"
     yield plan.name, _Claim(owner, _name_span(checked), plan, (path, axes))
     for member in plan.members:
-        step = steps_of(member)[0]
+        step = author(member) if calls_of(member) else steps_of(member)[0]
         span = document.key_span(("steps", step, "model"))
         yield member.model, _Claim(f"step '{step}'", span, plan, member)
     for at, folder in checked.graph.folders:

@@ -58,7 +58,9 @@ def _groups(variants: Sequence[tuple[Checked, Plan]], step: str) -> list[list[tu
 
 def _is_named(checked: Checked, member: Member) -> bool:
     """Whether the author named the model."""
-    return any(step.model == member.model for step in checked.pipeline.steps.values())
+    steps = checked.pipeline.steps.values()
+    given = [step.model for step in steps] + [step.bls.model for step in steps if step.bls]
+    return member.model in given
 
 
 def _common(

@@ -134,7 +134,8 @@ def expanded(text: str, axes: Axes | None = None) -> str:
     return whole
 
 
-def _path(text: str, info: ValidationInfo) -> str:
+def filled(text: str, info: ValidationInfo) -> str:
+    """As `expanded`, for a word of a file that is being read."""
     return expanded(text, axes_of(info))
 
 
@@ -294,7 +295,7 @@ TensorName = Annotated[str, BeforeValidator(_free_name)]
 ModelName = Annotated[str, BeforeValidator(_model_name)]
 Path = Annotated[
     str,
-    AfterValidator(_path),
+    AfterValidator(filled),
     Field(min_length=1, description="A path, relative to this file; ${NAME} is expanded."),
 ]
 Data = Annotated[Any, AfterValidator(_data)]

@@ -79,6 +79,28 @@ class Broken(torch.nn.Module):
         raise RuntimeError("the second layer is missing")
 
 
+class Difference(torch.nn.Module):
+    def forward(self, left, right):
+        return left - right
+
+
+class Square(torch.nn.Module):
+    """Sizes that are fixed, and equal the first sample's free one and its batch."""
+
+    def forward(self, x):
+        return x.mean(1)
+
+
+class Flat(torch.nn.Module):
+    def forward(self, x):
+        return x.sum(1)
+
+
+class Narrow(torch.nn.Module):
+    def forward(self, x):
+        return x.to(torch.bfloat16)
+
+
 def four():
     return 4
 

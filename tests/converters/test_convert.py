@@ -246,6 +246,18 @@ def test_an_importable_module(folder: Path, said: list[str]) -> None:
     assert said == ["a: converting shop.train:forest (sklearn)"] * 2
 
 
+def test_onnx_is_not_scripted(folder: Path, said: list[str]) -> None:
+    (folder / "pipeline.yaml").write_text(
+        PIPELINE.format(source="forest.tl").replace(
+            "fil: forest.tl", 'onnx: {module: "nets.py:Choice", method: script}'
+        )
+    )
+    (problem,) = examine(folder / "pipeline.yaml").problems
+    assert problem.code == "E112"
+    assert problem.message == "ONNX is made by tracing: only TorchScript is compiled from code"
+    assert said == []
+
+
 def test_what_it_was_made_from_is_said(folder: Path) -> None:
     content = files(make_plan(folder / "pipeline.yaml"))["p_a/conversion.json"]
     assert isinstance(content, bytes)

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from ensemblegen.artifacts import torchscript
-from ensemblegen.converters.worker import network, transformer
+from ensemblegen.converters.worker import network, samples, transformer
 from ensemblegen.converters.worker.faults import Fault
 from tests.converters import networks
 from tests.converters.networks import NETS, texts
@@ -273,6 +273,19 @@ def test_script_keeps_a_choice(tmp_path: Path) -> None:
         assert torch.equal(loaded()(x), x * 2 if x.sum() > 0 else x - 1)
 
 
+def test_script_takes_arguments_in_its_own_order(tmp_path: Path) -> None:
+    inputs = {"right": ("fp32", [4]), "left": ("fp32", [4])}
+    assert module("Difference", inputs, method="script")["max_difference"] == 0
+    left, right = torch.randn(3, 4), torch.randn(3, 4)
+    assert torch.equal(loaded()(left, right), left - right)
+
+
+def test_a_column_of_its_own_for_one_value(tmp_path: Path) -> None:
+    assert module("Flat", {"x": ("fp32", [4])})["outputs"][0]["shape"] == [1]
+    with pytest.raises(Fault, match="without an axis beside the batch"):
+        module("Flat", {"x": ("fp32", [4])}, method="script")
+
+
 def test_without_a_batch_axis(tmp_path: Path) -> None:
     facts = module("Total", {"x": ("fp32", ["n", 2])}, batched=False)
     assert facts["outputs"][0]["shape"] == [1, 2]
@@ -284,6 +297,7 @@ def test_without_a_batch_axis(tmp_path: Path) -> None:
         ("Broken", "code", "raised RuntimeError: the second layer is missing (nets.py:"),
         ("Dict", "model", "gives a dict; the backend takes a tensor or a tuple"),
         ("Total", "model", "the first axis must be the batch"),
+        ("Narrow", "model", "output0 comes as bfloat16, for which the backend has no type"),
         ("four", "file", "is no torch.nn.Module: it is a builtins.int"),
         ("missing", "code", "nets.py has no 'missing'"),
     ],
@@ -302,6 +316,22 @@ def test_strings_and_too_many_outputs() -> None:
         module("Choice", {"x": ("fp32", [4])}, outputs=["a", "b"])
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ([1.0, 2.0], [1.0, 2.5], 0.25),
+        ([0.1], [0.2], 0.1),
+        ([float("nan"), float("inf")], [float("nan"), float("inf")], 0.0),
+        ([1.0], [float("nan")], float("inf")),
+        ([float("inf")], [1.0], float("inf")),
+        ([1.0, 1.0], [1.0], float("inf")),
+    ],
+)
+def test_differences(one: list[float], other: list[float], expected: float) -> None:
+    found = samples.difference([torch.tensor(one)], [torch.tensor(other)])
+    assert found == pytest.approx(expected)
+
+
 @pytest.mark.parametrize("family", ["Bert", "DistilBert"])
 def test_onnx_of_transformers(family: str, tmp_path: Path) -> None:
     runtime = pytest.importorskip("onnxruntime")
@@ -311,12 +341,21 @@ def test_onnx_of_transformers(family: str, tmp_path: Path) -> None:
     assert facts["max_difference"] <= 1e-5
     session = runtime.InferenceSession("model.onnx", providers=["CPUExecutionProvider"])
     assert [each.name for each in session.get_inputs()] == IDS
-    assert [each.name for each in session.get_outputs()] == ["logits"]
+    assert [(each.name, each.shape) for each in session.get_outputs()] == [("logits", ["batch", 3])]
     for ids, mask in texts(64, 48):
         feed = dict(zip(IDS, (ids.numpy(), mask.numpy()), strict=True))
         with torch.inference_mode():
             expected = original(ids, mask).logits.numpy()
         assert np.abs(session.run(None, feed)[0] - expected).max() <= 1e-5
+
+
+def test_onnx_frees_named_sizes_only(tmp_path: Path) -> None:
+    runtime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnx")
+    module("Square", {"x": ("fp32", ["n", 6, 2])}, format="onnx", result="model.onnx")
+    session = runtime.InferenceSession("model.onnx", providers=["CPUExecutionProvider"])
+    assert session.get_inputs()[0].shape == ["batch", "n", 6, 2]
+    assert session.get_outputs()[0].shape == ["batch", 6, 2]
 
 
 def test_onnx_of_a_module(tmp_path: Path) -> None:

@@ -46,6 +46,8 @@ def test_backend_directory(engine: Engine, tmp_path: Path) -> None:
         "pytorch/model.py",
         "dali/model.py",
         "tensorflow/model.py",
+        "onnxruntime/model.py",
+        "openvino/model.py",
         "fil/model.py",
         "fil/on_device.py",
     }

@@ -63,8 +63,11 @@ def _pipeline(folder: Path) -> dict[str, Any]:
     originals["bert"] = networks.transformer(folder / "bert")
     (folder / "nets.py").write_text(networks.NETS)
     steps += [
-        f"  bert: {{libtorch: {{transformers: bert, max_length: {LONGEST}}}, "
-        "inputs: {input_ids: ids, attention_mask: mask}}",
+        f"  {name}: {{{kind}: {{transformers: bert, max_length: {LONGEST}}}, "
+        "inputs: {input_ids: ids, attention_mask: mask}}"
+        for name, kind in (("bert", "libtorch"), ("bert_onnx", "onnx"))
+    ]
+    steps += [
         '  net: {libtorch: {module: "nets.py:four_wide"}, inputs: {x: wide}}',
     ]
     (folder / "nets.py").write_text(
@@ -76,7 +79,7 @@ def _pipeline(folder: Path) -> dict[str, Any]:
         "  x: {dtype: fp32, shape: [6]}\n  wide: {dtype: fp32, shape: [4]}\n"
         "  ids: {dtype: int64, shape: [n]}\n  mask: {dtype: int64, shape: [n]}\n"
         "steps:\n" + "\n".join(steps) + "\noutputs:\n" + "\n".join(outputs) + "\n"
-        "  bert: bert.logits\n  net: net.output0\n"
+        "  bert: bert.logits\n  bert_onnx: bert_onnx.logits\n  net: net.output0\n"
     )
     return originals
 
@@ -105,13 +108,12 @@ def test_forests_on_1000_rows(running: Running, step: str) -> None:
     assert np.abs(answer - expected).max() <= 2e-6 * max(1.0, np.abs(expected).max())
 
 
-def test_a_transformer_on_64_texts(running: Running) -> None:
+@pytest.mark.parametrize(("step", "output"), [("bert", "logits__0"), ("bert_onnx", "logits")])
+def test_a_transformer_on_64_texts(running: Running, step: str, output: str) -> None:
     import torch
 
     for ids, mask in networks.texts(64, LONGEST):
-        answer = running.ask(
-            "bert", "logits__0", input_ids=ids.numpy(), attention_mask=mask.numpy()
-        )
+        answer = running.ask(step, output, input_ids=ids.numpy(), attention_mask=mask.numpy())
         with torch.inference_mode():
             expected = running.originals["bert"](ids, mask).logits.numpy()
         assert np.abs(answer - expected).max() <= 1e-5

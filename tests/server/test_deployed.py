@@ -176,3 +176,23 @@ def test_what_a_server_does_not_serve(
     told = capsys.readouterr().err
     assert told.count("error E") == 1
     assert [word for word in words if word not in told] == []
+
+
+CONDITION = """\
+ensemblegen: 1
+name: c
+max_batch_size: 4
+inputs: {x: {dtype: fp32, shape: [2]}, go: {dtype: bool, shape: [1]}}
+steps:
+  maybe: {deployed: nested, repository: models, inputs: {IN: x}, when: go, else: {OUT: 0.5}}
+outputs: {OUT: maybe.OUT}
+examples:
+  - {name: taken, inputs: {x: [1, 2], go: true}, expect: {OUT: {value: [2, 4]}}}
+  - {name: left, inputs: {x: [1, 2], go: false}, expect: {OUT: {value: [0.5, 0.5]}}}
+"""
+
+
+def test_under_a_condition(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (place / "c.yaml").write_text(CONDITION)
+    assert run("test", str(place / "c.yaml")) == 0
+    assert "2 of 2 examples" in capsys.readouterr().out

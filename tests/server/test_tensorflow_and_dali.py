@@ -36,6 +36,7 @@ class Running:
     """A server with both pipelines, and what the libraries themselves answer."""
 
     session: Session
+    address: str
     repository: Path
     truth: dict[str, Array]
 
@@ -83,7 +84,7 @@ def running(made: Path) -> Iterator[Running]:
     (repository / "manifest.json").unlink()
     truth = dict(np.load(made / "truth.npz"))
     with Server.start(repository) as server, Session(server.http) as session:
-        yield Running(session, repository, truth)
+        yield Running(session, server.http, repository, truth)
 
 
 @pytest.mark.parametrize("load", [Load(1, 1), Load(1, 16), Load(3, 4)], ids=str)
@@ -137,6 +138,21 @@ def test_another_number_of_columns(running: Running) -> None:
         np.testing.assert_allclose(
             result.outputs["CENTERED"], row["row"] - row["row"].mean(), atol=1e-6
         )
+
+
+def test_dali_answers_whole_or_not_at_all(running: Running) -> None:
+    """As the native backend; so the compiler wants every output to be used."""
+    from tritonclient import http
+    from tritonclient.utils import InferenceServerException
+
+    jpeg = http.InferInput("encoded", [1, len(running.truth["jpeg0"])], "UINT8")
+    jpeg.set_data_from_numpy(running.truth["jpeg0"][None])
+    with http.InferenceServerClient(running.address) as client:
+        wanted = [http.InferRequestedOutput(name) for name in ("shape", "image")]
+        answer = client.infer("both_decode", [jpeg], outputs=wanted)
+        np.testing.assert_array_equal(answer.as_numpy("shape")[0], running.truth["shapes"][0])
+        with pytest.raises(InferenceServerException, match="Number of outputs expected"):
+            client.infer("both_decode", [jpeg], outputs=wanted[:1])
 
 
 def test_a_platform_alone_names_the_backend(running: Running) -> None:

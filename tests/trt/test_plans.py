@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ensemblegen.backends import tensorrt
 from ensemblegen.trt import build_plan, plans
 from tests.artifacts import onnx_wire as wire
 from tests.commands import run
@@ -58,6 +59,11 @@ def programs(place: Path) -> Path:
 def program(path: Path, script: str) -> None:
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(0o755)
+
+
+def test_the_script_is_called_alike_everywhere() -> None:
+    # It stands alone in repositories, and can import no name of ours.
+    assert build_plan.NAME == tensorrt.BUILDER == Path(build_plan.__file__).name
 
 
 def test_without_trtexec_nothing_is_written(
@@ -168,7 +174,9 @@ def test_deferred_plans_are_built_at_the_target(
     weights.write_bytes(b"weights")
     onnx = place / "my models/flat.onnx"
     entry = wire.field(1, "location") + wire.field(2, "large.bin")
-    onnx.write_bytes(onnx.read_bytes() + wire.field(2, wire.field(13, entry)))
+    kept = wire.field(2, wire.FLOAT) + wire.field(8, "w") + wire.field(13, entry)
+    x, y = (wire.value(name, wire.tensor(wire.FLOAT, ["b", 4])) for name in "xy")
+    onnx.write_bytes(wire.model([x], [y], [kept + wire.field(14, 1)]))
     assert run("compile", "p.yaml", "-o", "out", "--defer-plans") == 0
     assert "python3 out/p_a/build_plan.py" in capsys.readouterr().out
     folder = place / "out/p_a"

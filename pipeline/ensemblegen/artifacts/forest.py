@@ -40,7 +40,7 @@ class Forest:
     """Classes that a classifier tells apart (2 for binary); 1 for regression."""
     targets: int = 1
     columns: int = 1
-    """Values that the trees give a row; boosting has 1 for two classes, too."""
+    """Values that the trees give a row; boosting gives the second of two classes only."""
     treelite: str | None = None
     """The Treelite version that wrote a checkpoint."""
 

@@ -89,6 +89,12 @@ def external(path: Path) -> tuple[str, ...]:
     return tuple(sorted(_read(path, lambda reader: reader.locations())))
 
 
+def mentions(path: Path, word: str) -> bool:
+    """Whether `word`, such as the name of an operator, stands anywhere in the file."""
+    with wire.mapped(path) as data:
+        return bool(data.find(word.encode()) >= 0)
+
+
 def _read(path: Path, look: Callable[[_Reader], T]) -> T:
     try:
         with wire.mapped(path) as data:

@@ -6,6 +6,8 @@ from ensemblegen.types import DType
 
 BACKEND = "tensorrt"
 FILE = "model.plan"
+BUILDER = "build_plan.py"
+"""What goes along, beside a config, where that file is still to be built."""
 
 DTYPES = frozenset(
     {

@@ -119,9 +119,11 @@ def _source(wanted: Wanted, path: Path, folder: Path) -> _Source:
     if pipelines.is_one(path):
         plan = _put(wanted, path, folder)
         return replace(_compiled(wanted, folder), examples=_examples(plan))
-    if not (path / manifest.NAME).is_file():
-        return _Source(path.name, path)
-    return _compiled(wanted, path)
+    if (path / manifest.NAME).is_file():
+        return _compiled(wanted, path)
+    if wanted.pipeline is not None:
+        raise InputError([manifest.which(wanted.pipeline, {})])
+    return _Source(path.name, path)
 
 
 def _put(wanted: Wanted, path: Path, folder: Path) -> Plan:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ensemblegen.backends.tensorrt import BUILDER, FILE
 from ensemblegen.cli.render import stderr_console
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def rows(plan: Plan, repository: Path) -> Iterator[str]:
     for step, model, recipe in _recipes(plan):
         made = recipe.built
         if made is None:
-            where = repository / model / "build_plan.py"
+            where = repository / model / BUILDER
             yield f"{step} is built where it is served: python3 {where}"
             continue
         how = "built before" if made.seconds is None else f"built in {made.seconds:.1f} s"
@@ -46,7 +47,7 @@ def rows_json(plan: Plan) -> list[dict[str, Any]]:
         {
             "step": step,
             "model": model,
-            "command": list(recipe.command(str(recipe.onnx), "model.plan")),
+            "command": list(recipe.command(str(recipe.onnx), FILE)),
             "container": recipe.container,
             "built": recipe.built is not None,
             "trtexec": recipe.built.trtexec if recipe.built else None,

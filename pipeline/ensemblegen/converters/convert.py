@@ -22,6 +22,7 @@ from ensemblegen.content import Linked
 from ensemblegen.converters.ask import ask
 from ensemblegen.converters.job import Job, digest
 from ensemblegen.converters.progress import say
+from ensemblegen.converters.worker.faults import Fault
 from ensemblegen.environments import store
 from ensemblegen.errors import MachineError
 from ensemblegen.folder_lock import held
@@ -73,6 +74,7 @@ def _made(place: Path, job: Job) -> Converted:
     try:
         say(f"{job.step}: converting {job.place} ({job.word})")
         answer = ask(job, result)
+        _require_one_file(job, work)
         made = Linked(result)
         record = {
             "size": made.size,
@@ -87,6 +89,13 @@ def _made(place: Path, job: Job) -> Converted:
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return Converted(Linked(place / job.result, made.sha256), answer["facts"])
+
+
+def _require_one_file(job: Job, work: Path) -> None:
+    """ONNX of more than 2 GB keeps its weights in files beside it."""
+    if len(list(work.iterdir())) > 1:
+        message = f"{job.place} is too large for one {job.result}"
+        raise Fault("model", message, "export it as `libtorch:`, which has no such limit")
 
 
 @contextlib.contextmanager

@@ -22,7 +22,6 @@ from ensemblegen.content import Content, Linked, link, size, take
 from ensemblegen.errors import InputError, MachineError, Problem
 from ensemblegen.folder_lock import held
 from ensemblegen.manifest import NAME, Manifest, read
-from ensemblegen.trt import build_plan
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
@@ -111,7 +110,7 @@ def _built_there(old: Manifest | None) -> Iterator[str]:
     """The plans that scripts of ours have put there since; a compile makes them anew."""
     for path in old.files if old else ():
         model, _, name = path.rpartition("/")
-        if name == build_plan.NAME:
+        if name == tensorrt.BUILDER:
             yield f"{model}/1/{tensorrt.FILE}"
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Literal
 
@@ -80,6 +80,14 @@ class Bls(Kind):
         does = "gives its results" if writes else "takes its inputs"
         remedy = "add `bls: {arrays: torch}`, if the server's Python has torch"
         return Memory("host", f"the model that calls others {does} in host memory", remedy)
+
+    def calls(self, member: Member) -> tuple[str, ...]:
+        return tuple(each.model for each in _calls(member).calls)
+
+    def calling(self, member: Member, names: Mapping[str, str]) -> Member:
+        does = _calls(member)
+        calls = tuple(replace(each, model=names.get(each.model, each.model)) for each in does.calls)
+        return replace(member, artifact=replace(does, calls=calls))
 
     def files(self, member: Member) -> Iterator[tuple[str, Content]]:
         yield from runtime()

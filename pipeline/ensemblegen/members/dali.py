@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path as FilePath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -24,6 +24,7 @@ from ensemblegen.content import Content, Linked
 from ensemblegen.errors import did_you_mean
 from ensemblegen.form import Node
 from ensemblegen.members.kind import Kind, Member, Memory, Port, Signature, Site
+from ensemblegen.places import At
 from ensemblegen.spec import StepInput, StepSpec
 from ensemblegen.targets import Target
 from ensemblegen.types import ANY, Shape, Tensor, compatible
@@ -87,6 +88,7 @@ class Dali(Kind):
     dtypes = dali.DTYPES
     unbatched = False  # the backend wants max_batch_size
     whole_answers = True
+    sets: ClassVar[Mapping[At, At]] = {("num_threads",): ("parameters", dali.THREADS)}
 
     def read(self, step: DaliSpec, site: Site) -> Signature | None:
         path, function = _named(step.dali)
@@ -255,12 +257,15 @@ def _inputs(step: DaliSpec, pipeline: Pipeline, site: Site) -> dict[str, Port]:
 
 def _input(name: str, source: End) -> Port:
     # Samples of a batch may differ in size: so may requests that are joined.
-    config: dict[str, Any] = {"allow_ragged_batch": True}
-    if source.ndim == 0:
-        config["reshape"] = {"shape": []}
+    config = {"allow_ragged_batch": True}
     shape = _shape(source)
     tensor = Tensor(source.dtype, shape) if source.dtype and shape is not None else None
-    return Port(name, source.name, tensor, config=config)
+    return Port(name, source.name, tensor, dims=_dims(source), config=config)
+
+
+def _dims(end: End) -> Shape | None:
+    """A single value has no axis for the backend."""
+    return () if end.ndim == 0 else None
 
 
 def _shape(end: End) -> Shape | None:
@@ -293,8 +298,7 @@ def _output(step: DaliSpec, name: str, written: DaliOutput, end: End, site: Site
         is_ = Tensor(end.dtype or dtype, known or shape)
         message = f"{step.dali} gives {is_} as '{name}', not {Tensor(dtype, shape)}"
         site.problem("E407", message, "outputs", name, hint="leave out what the pipeline says")
-    config: dict[str, Any] = {"reshape": {"shape": []}} if end.ndim == 0 else {}
-    return Port(name, name, Tensor(dtype, shape), config=config)
+    return Port(name, name, Tensor(dtype, shape), dims=_dims(end))
 
 
 def _require_alike(one: Pipeline, other: Pipeline, site: Site) -> None:

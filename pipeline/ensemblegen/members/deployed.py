@@ -5,8 +5,6 @@ Nothing is made of it. Its config says what goes in and comes out, and the ensem
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -15,12 +13,13 @@ from pydantic_core import PydanticCustomError
 from ensemblegen.artifacts import served
 from ensemblegen.errors import InputError, did_you_mean
 from ensemblegen.members.backend import Backend
+from ensemblegen.members.existing import Deployed
 from ensemblegen.members.kind import Borrowing, Member, Memory, Port, Signature, Site
 from ensemblegen.pbtxt import read as pbtxt
 from ensemblegen.spec import StepInput, StepSpec
 from ensemblegen.targets import Target
 from ensemblegen.types import DType, Tensor
-from ensemblegen.words import ModelName, Place, TensorName, Word, expanded, from_
+from ensemblegen.words import ModelName, Place, TensorName, Word, filled, from_
 from ensemblegen.words import Path as PathWord
 
 _UNKNOWN_FIELD = "E122"
@@ -42,7 +41,7 @@ class DeployedSpec(StepSpec):
     repository: PathWord | None = Field(
         None, description="The model repository that holds it; served beside the compiled one."
     )
-    server: Annotated[Word, AfterValidator(expanded), AfterValidator(_address)] | None = Field(
+    server: Annotated[Word, AfterValidator(filled), AfterValidator(_address)] | None = Field(
         None, description="A Triton that serves it: http://HOST:8000 or grpc://HOST:8001."
     )
     inputs: dict[TensorName, Annotated[StepInput, BeforeValidator(from_)]] = Field(min_length=1)
@@ -52,43 +51,6 @@ class DeployedSpec(StepSpec):
         if (self.repository is None) == (self.server is None):
             raise PydanticCustomError("text", "needs a repository or a server, one of the two", {})
         return self
-
-
-@dataclass(frozen=True)
-class Deployed:
-    """A model as its config has it, and where it is."""
-
-    name: str
-    message: Any
-    """Its ModelConfig."""
-    repository: Path | None
-    server: str | None
-
-    @property
-    def folder(self) -> Path | None:
-        return self.repository / self.name if self.repository is not None else None
-
-    @property
-    def place(self) -> object:
-        """What it is: two steps that agree in this run one model."""
-        where = self.repository.resolve() if self.repository is not None else self.server
-        return ("deployed", where, self.name)
-
-    def of(self, member: Member) -> Member:
-        """`member` with what the config says of how the model is run."""
-        from google.protobuf import json_format
-
-        fields = json_format.MessageToDict(self.message, preserving_proto_field_name=True)
-        kept: dict[str, Any] = {
-            key: fields[key] for key in ("instance_group", "parameters") if key in fields
-        }
-        return replace(
-            member,
-            backend=str(self.message.backend),
-            max_batch_size=int(self.message.max_batch_size),
-            batching=None,
-            config=kept,
-        )
 
 
 class DeployedModel(Borrowing):
@@ -123,11 +85,6 @@ class DeployedModel(Borrowing):
         if not member.backend:
             return Memory("open", "it is an ensemble, or its backend is not said")
         return Backend().memory(member, device, target, writes=writes)
-
-
-def found_of(artifact: object) -> Deployed | None:
-    """The model of a step, if it is one that is there already."""
-    return artifact if isinstance(artifact, Deployed) else None
 
 
 def _of_repository(step: DeployedSpec, site: Site) -> Any:

@@ -33,7 +33,7 @@ def export(
         options.update({word: getattr(source, word) for word in words}, inputs=names)
         files = _folder(source, site)
     else:
-        given = _module_options(source, step, site)
+        given = _module_options(source, step, site, form)
         if given is None:
             return None
         options.update(given)
@@ -91,8 +91,13 @@ def _weights(source: NetworkSource, site: Site) -> tuple[pathlib.Path, ...] | No
     return None if path is None else (*code, path)
 
 
-def _module_options(source: NetworkSource, step: StepSpec, site: Site) -> dict[str, Any] | None:
+def _module_options(
+    source: NetworkSource, step: StepSpec, site: Site, form: Format
+) -> dict[str, Any] | None:
     before = len(site.problems)
+    if form == "onnx" and source.method == "script":
+        message = "ONNX is made by tracing: only TorchScript is compiled from code"
+        site.key_problem("E112", message, converted.key(site), "method", hint="remove method")
     inputs = [_input(name, source, step, site) for name in step.inputs]
     size = step.max_batch_size
     if len(site.problems) > before:

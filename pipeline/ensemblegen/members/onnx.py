@@ -20,15 +20,16 @@ from ensemblegen.artifacts.onnx import Graph, NotOnnxError
 from ensemblegen.backends import onnxruntime
 from ensemblegen.backends.onnxruntime import GPU_ONLY, Level
 from ensemblegen.content import Content, Linked
+from ensemblegen.converters.source import NetworkWord
 from ensemblegen.form import Node
-from ensemblegen.members import ends
+from ensemblegen.members import converted, ends, exported, weights
 from ensemblegen.members.ends import End, Reading
 from ensemblegen.members.kind import Kind, Member, Signature, Site
+from ensemblegen.members.threads import Threads, ThreadsWord
 from ensemblegen.places import At
 from ensemblegen.spec import StepInput, StepSpec, TensorSpec
 from ensemblegen.targets import Target
-from ensemblegen.words import DEVICES, Count, Place, TensorName, from_
-from ensemblegen.words import Path as PathWord
+from ensemblegen.words import DEVICES, Place, TensorName, from_
 
 _UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 _TENSORRT = "tensorrt"
@@ -54,11 +55,6 @@ def _everywhere(value: object) -> object:
     if isinstance(value, dict) and value and not value.keys() - set(DEVICES):
         return value
     return dict.fromkeys(DEVICES, value)
-
-
-def _intra(value: object) -> object:
-    number = isinstance(value, int) and not isinstance(value, bool)
-    return {"intra": value} if number else value
 
 
 Bytes = Annotated[
@@ -91,28 +87,21 @@ class Accelerators(Node):
         return {"cpu": self.cpu, "gpu": self.gpu}.get(device)
 
 
-class Threads(Node):
-    """Threads of one instance; ONNX Runtime takes all cores for what is left out."""
-
-    intra: Count | None = Field(default=None, description="Inside an operator.")
-    inter: Count | None = Field(
-        default=None,
-        description="Of operators at once: more than 1 runs branches of the graph together.",
-    )
-
-
 class OnnxSpec(StepSpec):
     """An ONNX model. Its tensors are named as in the file."""
 
     kind = "onnx"
 
-    onnx: PathWord = Field(description="An ONNX file; files of weights beside it go along.")
+    onnx: NetworkWord = Field(
+        description="An ONNX file; files of weights beside it go along. Or where the model is that "
+        "one is made of: transformers or module."
+    )
     inputs: dict[TensorName, Annotated[StepInput, BeforeValidator(from_)]] = Field(min_length=1)
     outputs: dict[TensorName, TensorSpec] = Field(
         default_factory=dict, description="Read from the file if left out."
     )
     accelerator: Annotated[Accelerators, BeforeValidator(_everywhere)] = Accelerators()
-    threads: Annotated[Threads, BeforeValidator(_intra)] = Threads()
+    threads: ThreadsWord = Threads()
     graph_optimization: Level = Field(
         "all", description="What ONNX Runtime may do to the graph when the model loads."
     )
@@ -120,7 +109,9 @@ class OnnxSpec(StepSpec):
 
 @dataclass(frozen=True, slots=True)
 class _Artifact:
-    path: pathlib.Path
+    file: Linked
+    facts: exported.Facts | None
+    """What an export knows of the model; None of a file of the author's."""
     data: Mapping[str, pathlib.Path]
     """Files of weights, by their path beside the model."""
     accelerator: Accelerators
@@ -141,18 +132,21 @@ class Onnx(Kind):
     }
 
     def read(self, step: OnnxSpec, site: Site) -> Signature | None:
-        path = site.file(step.onnx, "onnx")
-        if path is None:
+        made = _file(step, site)
+        if made is None:
             return None
+        path = made[0].path
         before = len(site.problems)
         try:
             graph, named = artifact.read(path), artifact.external(path)
         except NotOnnxError as error:
-            site.problem("E402", f"{step.onnx} {error}", "onnx", hint="export the model again")
+            site.problem(
+                "E402", f"{step.onnx.place} {error}", "onnx", hint="export the model again"
+            )
             return None
         _check_options(step, site)
-        data = dict(_data(step, path, named, site))
-        reading = Reading(site, step, "onnx", step.onnx)
+        reading = Reading(site, step, "onnx", step.onnx.place)
+        data = dict(weights.beside(reading, path, named, onnxruntime.FILE, "onnx"))
         _check_version(reading, graph)
         if not _check_ends(reading, graph):
             return None
@@ -161,7 +155,7 @@ class Onnx(Kind):
         outs, same = ends.outputs(reading, given)
         if len(site.problems) > before:
             return None
-        found = _Artifact(path, data, step.accelerator, step.threads, step.graph_optimization)
+        found = _Artifact(*made, data, step.accelerator, step.threads, step.graph_optimization)
         return Signature(ins, outs, found, same)
 
     def devices(self, step: OnnxSpec, signature: Signature) -> tuple[Place, ...]:
@@ -195,9 +189,19 @@ class Onnx(Kind):
 
     def files(self, member: Member) -> Iterator[tuple[str, Content]]:
         found: _Artifact = member.artifact
-        yield f"1/{onnxruntime.FILE}", Linked(found.path)
+        yield f"1/{onnxruntime.FILE}", found.file
+        if found.facts is not None:
+            yield converted.facts(found.facts)
         for name, path in found.data.items():
             yield f"1/{name}", Linked(path)
+
+
+def _file(step: OnnxSpec, site: Site) -> tuple[Linked, exported.Facts | None] | None:
+    """The author's file, or the one that is made of a library's model."""
+    if step.onnx.word is not None:
+        return exported.export(step.onnx, step, site, "onnx", onnxruntime.FILE)
+    path = site.file(step.onnx.place, "onnx")
+    return (Linked(path), None) if path is not None else None
 
 
 def _ends(tensors: Sequence[artifact.Tensor]) -> tuple[End, ...]:
@@ -243,24 +247,6 @@ def _unread(accelerator: Accelerator) -> Iterator[tuple[tuple[str, ...], str]]:
     for word, name in (("precision", onnxruntime.PRECISION), ("workspace", onnxruntime.WORKSPACE)):
         if word in given and name in accelerator.parameters:
             yield ("parameters", name), f"{name} is set by `{word}`"
-
-
-def _data(
-    step: OnnxSpec, path: pathlib.Path, named: Sequence[str], site: Site
-) -> Iterator[tuple[str, pathlib.Path]]:
-    """The files of weights that the model names, and that go along."""
-    for name in named:
-        inside = pathlib.PurePosixPath(name)
-        if inside.is_absolute() or ".." in inside.parts or inside.as_posix() == onnxruntime.FILE:
-            message = f"the weights of {step.onnx} are in {name!r}, which cannot go along"
-            hint = "save it again, with its weights in a file beside it: model.onnx_data, say"
-            site.problem("E402", message, "onnx", hint=hint)
-        elif not (path.parent / inside).is_file():
-            message = f"the weights of {step.onnx} are in {path.parent / inside}, which is no file"
-            hint = "models over 2 GB, and large ones, keep them apart: copy that file, too"
-            site.problem("E401", message, "onnx", hint=hint)
-        else:
-            yield inside.as_posix(), path.parent / inside
 
 
 def _check_version(reading: Reading, graph: Graph) -> None:

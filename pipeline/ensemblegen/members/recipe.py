@@ -15,12 +15,12 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from ensemblegen.artifacts import onnx, onnx_weights
+from ensemblegen.artifacts import onnx
 from ensemblegen.backends import tensorrt
 from ensemblegen.content import Linked
 from ensemblegen.errors import Span
 from ensemblegen.form import Node
-from ensemblegen.members import ends, profiles, trtexec
+from ensemblegen.members import ends, profiles, trtexec, weights
 from ensemblegen.members.ends import End, Reading, Same
 from ensemblegen.members.kind import Port, Site
 from ensemblegen.members.profiles import Profile
@@ -31,7 +31,7 @@ from ensemblegen.words import Path as PathWord
 
 _KEY = "tensorrt"
 _MEMORY = r"(\d{1,6})\s*([MG])iB"
-_SCALES = b"QuantizeLinear"
+_SCALES = "QuantizeLinear"
 """The operator by which a model says its scales; nothing that is quantised lacks it."""
 
 
@@ -149,11 +149,12 @@ def read(step: StepSpec, engine: EngineSpec, path: Path, site: Site) -> Read | N
     before = len(site.problems)
     name = engine.onnx or ""
     try:
-        graph, weights = onnx.read(path), onnx_weights.beside(path)
+        graph, named = onnx.read(path), onnx.external(path)
     except onnx.NotOnnxError as error:
         site.problem("E402", f"{name} {error}", _KEY, "onnx", hint="export the model again")
         return None
     reading = Reading(site, step, _KEY, name)
+    beside = tuple(weights.beside(reading, path, named, path.name, _KEY, "onnx"))
     if not _carries_batches(reading, graph):
         return None
     inputs = ends.inputs(reading, _ends(graph.inputs))
@@ -167,7 +168,7 @@ def read(step: StepSpec, engine: EngineSpec, path: Path, site: Site) -> Read | N
         return None
     recipe = Recipe(
         path,
-        weights,
+        tuple(each for _, each in beside),
         trtexec.arguments(engine.precision, engine.workspace, built_for, engine.flags),
         tuple(_named(engine.flags, site.folder)),
         tensorrt.CONTAINER.format(release=site.target.release),
@@ -248,7 +249,7 @@ def _check_flags(engine: EngineSpec, site: Site) -> None:
 def _check_scales(engine: EngineSpec, path: Path, site: Site) -> None:
     quantised = [each for each in engine.precision if each in trtexec.QUANTISED]
     told = any(flag.startswith("--calib=") for flag in engine.flags)
-    if quantised and not told and not onnx_weights.holds(path, _SCALES):
+    if quantised and not told and not onnx.mentions(path, _SCALES):
         message = f"{engine.onnx} has no scales, so trtexec makes them up for {quantised[0]}"
         hint = "quantise the model first (QuantizeLinear), or give --calib=FILE in flags"
         site.problem("E495", message, _KEY, "precision", hint=hint)

@@ -11,7 +11,7 @@ import os
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path as FilePath
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Field
 
@@ -23,10 +23,12 @@ from ensemblegen.content import Content, Linked
 from ensemblegen.errors import did_you_mean, nearest
 from ensemblegen.form import Node
 from ensemblegen.members.kind import Kind, Member, Memory, Port, Signature, Site
+from ensemblegen.members.threads import Threads, ThreadsWord
+from ensemblegen.places import At
 from ensemblegen.spec import StepInput, StepSpec
 from ensemblegen.targets import Target
 from ensemblegen.types import DType, Shape, Tensor, compatible, shape_text
-from ensemblegen.words import Count, Dim, Element, Flag, Path, Place, TensorName, Word, from_
+from ensemblegen.words import Dim, Element, Flag, Path, Place, TensorName, Word, from_
 
 
 class TensorflowOutput(Node):
@@ -59,8 +61,7 @@ class TensorflowSpec(StepSpec):
         DEFAULT_SIGNATURE, description="Which of a SavedModel's signatures is called."
     )
     tag: Word = Field(DEFAULT_TAG, description="Which of a SavedModel's graphs it is.")
-    intra_op_threads: Count | None = Field(None, description="Threads within one operator.")
-    inter_op_threads: Count | None = Field(None, description="Operators at the same time.")
+    threads: ThreadsWord = Threads()
     gpu_io: Flag = Field(
         False, description="On a GPU, take and give tensors there, not in host memory."
     )
@@ -94,6 +95,13 @@ class Tensorflow(Kind):
     backend = tensorflow.BACKEND
     spec = TensorflowSpec
     dtypes = tensorflow.DTYPES
+    sets: ClassVar[Mapping[At, At]] = {
+        ("signature",): ("parameters", tensorflow.SIGNATURE),
+        ("tag",): ("parameters", tensorflow.TAG),
+        ("threads",): ("parameters", tensorflow.INTRA_THREADS),
+        ("threads", "inter"): ("parameters", tensorflow.INTER_THREADS),
+        ("gpu_io",): ("optimization", "execution_accelerators"),
+    }
 
     def read(self, step: TensorflowSpec, site: Site) -> Signature | None:
         _warn_of_target(site)
@@ -164,8 +172,8 @@ def _parameters(step: TensorflowSpec) -> dict[str, str]:
     given = {
         tensorflow.SIGNATURE: (step.signature, DEFAULT_SIGNATURE),
         tensorflow.TAG: (step.tag, DEFAULT_TAG),
-        tensorflow.INTRA_THREADS: (step.intra_op_threads, None),
-        tensorflow.INTER_THREADS: (step.inter_op_threads, None),
+        tensorflow.INTRA_THREADS: (step.threads.intra, None),
+        tensorflow.INTER_THREADS: (step.threads.inter, None),
     }
     return {name: str(value) for name, (value, default) in given.items() if value != default}
 
@@ -226,7 +234,7 @@ def _inputs(step: TensorflowSpec, ends: _Ends, site: Site) -> dict[str, Port]:
         item = _item(step, ends.inputs[inner], site, ("inputs", name))
         if item.dtype is None:
             _report_type(step, inner, site, ("inputs", name))
-        ports[name] = Port(name, inner, item.tensor, config=item.config)
+        ports[name] = Port(name, inner, item.tensor, dims=item.dims)
     return ports
 
 
@@ -284,7 +292,7 @@ def _output(
         message = f"{step.tensorflow} gives {known} as '{found.name}', not {tensor}"
         hint = "leave dtype and shape out: they are read from the file"
         site.problem("E407", message, "outputs", name, hint=hint)
-    return Port(name, found.name, tensor, config=item.config)
+    return Port(name, found.name, tensor, dims=item.dims)
 
 
 def _place(step: TensorflowSpec, name: str) -> tuple[str, ...]:
@@ -315,8 +323,8 @@ class _Item:
 
     dtype: DType | None
     shape: Shape | None
-    config: Mapping[str, Any]
-    """What its config needs beyond type and shape."""
+    dims: Shape | None = None
+    """As the backend has it, where that is not `shape`: a single value has no axis there."""
 
     @property
     def tensor(self) -> Tensor | None:
@@ -339,9 +347,8 @@ def _item(step: TensorflowSpec, found: files.Tensor, site: Site, way: tuple[str,
             site.key_problem("E467", message, *way, hint=hint)
         shape = found.shape[1:]
     if shape == ():
-        # Triton has no items without an axis; the backend is to see none.
-        return _Item(found.dtype, (1,), {"reshape": {"shape": []}})
-    return _Item(found.dtype, shape, {})
+        return _Item(found.dtype, (1,), shape if batch > 0 else None)
+    return _Item(found.dtype, shape)
 
 
 def _near(word: str, known: Collection[str]) -> str | None:

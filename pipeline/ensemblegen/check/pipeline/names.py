@@ -10,7 +10,7 @@ from ensemblegen import routes
 from ensemblegen.errors import Problem, Span, did_you_mean
 from ensemblegen.graph import Graph, Inner, Node
 from ensemblegen.members.backend import BackendSpec
-from ensemblegen.members.deployed import found_of
+from ensemblegen.members.existing import found_of
 
 
 def names(graph: Graph) -> Iterator[Problem]:

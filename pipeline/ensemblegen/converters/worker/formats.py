@@ -14,7 +14,7 @@ from .samples import Sample, difference, tensors
 _REMEDIES = {
     "transformers": "try `dtype: fp32`",
     "module": "a trace keeps one way through Python's `if` and `for`: write it with tensors, "
-    "or say `method: script`",
+    "or, for libtorch, say `method: script`",
 }
 
 
@@ -27,14 +27,13 @@ def expected(module: Any, samples: Sequence[Sample], label: str) -> list[list[An
 
 
 def write(
-    module: Any, samples: Sequence[Sample], outputs: list[str], request: dict[str, Any]
+    module: Any, samples: Sequence[Sample], outputs: list[dict[str, Any]], request: dict[str, Any]
 ) -> torchscript.Run:
-    """Write `request["result"]`, made with the first sample."""
+    """Write `request["result"]`, made with the first sample; `outputs` as `samples.outputs`."""
     label = request["label"]
     with authors.running(f"exporting {label}"):
         if request["format"] == "onnx":
-            inputs = [each["name"] for each in request["inputs"]]
-            return onnx.save(module, samples[0], inputs, outputs, request["result"])
+            return onnx.save(module, samples[0], request["inputs"], outputs, request["result"])
         script = request.get("method") == "script"
         return torchscript.save(module, samples[0], request["result"], script=script)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,14 +19,15 @@ def convert(request: dict[str, Any]) -> dict[str, Any]:
     label, script = request["label"], request["method"] == "script"
     torch.manual_seed(0)  # what the author leaves to chance is the same each time
     model = _module(torch, request)
-    names = [each["name"] for each in request["inputs"]]
+    inputs = _in_order(model, request["inputs"]) if script else request["inputs"]
+    names = [each["name"] for each in inputs]
     whole = model if script else named(model, names, _call(model, names, request))
-    given = samples.of(request["inputs"], batched=request["batched"])
+    given = samples.of(inputs, batched=request["batched"])
     wanted = formats.expected(whole, given, label)
     outputs = request["outputs"] or [f"output{i}" for i in range(len(wanted[0]))]
     _require_outputs(outputs, len(wanted[0]), label)
     described = samples.outputs(outputs, given, wanted, label)
-    run = formats.write(whole, given, outputs, request)
+    run = formats.write(whole, given, described, request)
     worst = formats.compare(run, given, wanted, request, _TOLERANCE)
     return {
         "model": type(model).__name__,
@@ -66,10 +68,16 @@ def _load_weights(torch: Any, module: Any, path: str, label: str) -> None:
         raise Fault("file", f"{path} does not fit {label}: {said[:300]}") from None
 
 
+def _in_order(model: Any, inputs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """As forward has them, if it knows all their names: what is scripted keeps its arguments."""
+    order = list(inspect.signature(model.forward).parameters)
+    if not all(each["name"] in order for each in inputs):
+        return inputs
+    return sorted(inputs, key=lambda each: order.index(each["name"]))
+
+
 def _call(model: Any, names: list[str], request: dict[str, Any]) -> Any:
     """By name where all inputs are arguments of forward, else in the order of the step."""
-    import inspect
-
     arguments = inspect.signature(model.forward).parameters
     by_name = all(name in arguments for name in names)
     batched = request["batched"]

@@ -9,36 +9,46 @@ from typing import Any
 from . import authors
 from .samples import Sample
 
+_ANY = -1
 _OPSET = 17
 """Of ONNX 1.12: every onnxruntime of the known Triton releases reads it."""
 
 
+Ends = Sequence[dict[str, Any]]
+"""Each with a name and a shape, without the batch axis; the names in a shape are free sizes."""
+
+
 def save(
-    module: Any, sample: Sample, inputs: Sequence[str], outputs: Sequence[str], path: str
+    module: Any, sample: Sample, inputs: Ends, outputs: Ends, path: str
 ) -> Callable[[Sequence[Any]], Any]:
     """Write `module` as ONNX; what onnxruntime answers with the file."""
     torch = authors.library("torch", "writes ONNX")
     authors.library("onnx", "writes ONNX")
-    free = {size: name for name, size in sample.sizes.items()}
-    axes: dict[str, dict[int, str]] = {}
-    for name, tensor in zip(inputs, sample.tensors):  # noqa: B905 - one a name
-        named = {i: free[size] for i, size in enumerate(tensor.shape) if size in free}
-        axes[name] = {**named, **({0: "batch"} if sample.batch is not None else {})}
-    if sample.batch is not None:
-        axes.update({name: {0: "batch"} for name in outputs})
+    names = [each["name"] for each in inputs]
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # of shapes that a trace fixes: comparing finds them
         torch.onnx.export(
             module,
             tuple(sample.tensors),
             path,
-            input_names=list(inputs),
-            output_names=list(outputs),
-            dynamic_axes=axes,
+            input_names=names,
+            output_names=[each["name"] for each in outputs],
+            dynamic_axes={each["name"]: _axes(each, sample) for each in (*inputs, *outputs)},
             opset_version=_OPSET,
             dynamo=False,
         )
-    return _runner(torch, path, inputs)
+    return _runner(torch, path, names)
+
+
+def _axes(end: dict[str, Any], sample: Sample) -> dict[int, str]:
+    """The names of its axes that are free."""
+    axes = {} if sample.batch is None else {0: "batch"}
+    for axis, dim in enumerate(end["shape"], len(axes)):
+        if isinstance(dim, str):
+            axes[axis] = dim
+        elif dim == _ANY:
+            axes[axis] = f"{end['name']}_{axis}"
+    return axes
 
 
 def _runner(torch: Any, path: str, inputs: Sequence[str]) -> Callable[[Sequence[Any]], Any]:

@@ -71,7 +71,12 @@ def outputs(
             _require_batch(name, samples, shapes, label)
             shapes = [shape[1:] for shape in shapes]
         dims = [_dim(sizes, samples) for sizes in zip(*shapes)]  # noqa: B905 - of one rank
-        described.append({"name": name, "dtype": _word(given[0][number].dtype), "shape": dims})
+        if not dims:
+            message = f"{label} gives {name} without an axis beside the batch"
+            raise Fault("model", message, "give it one: `.unsqueeze(-1)`")
+        described.append(
+            {"name": name, "dtype": _word(given[0][number].dtype, name), "shape": dims}
+        )
     return described
 
 
@@ -96,10 +101,13 @@ def _dim(sizes: Sequence[int], samples: Sequence[Sample]) -> int | str:
     return sizes[0] if len(set(sizes)) == 1 else -1
 
 
-def _word(dtype: Any) -> str:
+def _word(dtype: Any, name: str) -> str:
     plain = str(dtype).rpartition(".")[2]
-    words = {value: word for word, value in (*_FLOATS.items(), *_WHOLE.items())}
-    return words.get(plain, plain)
+    words = {value: word for word, value in (*_FLOATS.items(), *_WHOLE.items(), ("bool", "bool"))}
+    if plain not in words:
+        message = f"{name} comes as {plain}, for which the backend has no type"
+        raise Fault("model", message, "cast it where forward returns it, such as `.float()`")
+    return words[plain]
 
 
 def tensors(answer: Any, label: str) -> list[Any]:
@@ -121,12 +129,22 @@ def tensors(answer: Any, label: str) -> list[Any]:
 
 
 def difference(expected: Sequence[Any], answered: Sequence[Any]) -> float:
-    """The largest, as a part of the largest value, or of 1 if that is smaller; inf for a shape."""
+    """The largest, as a part of the largest value, or of 1 if that is smaller; inf for a shape.
+
+    Equal infinities, and NaN in the same places, are no difference.
+    """
     worst = 0.0
-    for one, other in zip(expected, answered):  # noqa: B905 - compared before
+    for one, other in zip(expected, answered):  # noqa: B905 - as many as the model gives
         if one.shape != other.shape:
             return math.inf
         if one.numel():
-            size = max(1.0, float(one.double().abs().max()))
-            worst = max(worst, float((one.double() - other.double()).abs().max()) / size)
-    return worst if not math.isnan(worst) else math.inf
+            worst = max(worst, _apart(one.double(), other.double()))
+    return worst
+
+
+def _apart(one: Any, other: Any) -> float:
+    same = (one == other) | (one.isnan() & other.isnan())
+    most = float((one - other).abs().masked_fill(same, 0.0).max())
+    sizes = one.abs()[one.isfinite()]
+    size = max(1.0, float(sizes.max())) if sizes.numel() else 1.0
+    return math.inf if math.isnan(most) else most / size

@@ -46,16 +46,18 @@ def convert(request: dict[str, Any]) -> dict[str, Any]:
     whole = named(model, names, _call(names, outputs, guarded))
     given = _samples(torch, model.config, names, longest)
     wanted = formats.expected(whole, given, label)
+    described = samples.outputs(outputs, given, wanted, label)
     model.to(getattr(torch, _TYPES[request["dtype"]]))
-    run = formats.write(whole, given, outputs, request)
+    inputs = [{"name": name, "dtype": "int64", "shape": [_TOKENS]} for name in names]
+    run = formats.write(whole, given, described, {**request, "inputs": inputs})
     worst = formats.compare(run, given, wanted, request, _TOLERANCES[request["dtype"]])
     return {
         "model": type(model).__name__,
         "commit": getattr(model.config, "_commit_hash", None),
         "dtype": request["dtype"],
         "max_length": longest,
-        "inputs": [{"name": name, "dtype": "int64", "shape": [_TOKENS]} for name in names],
-        "outputs": samples.outputs(outputs, given, wanted, label),
+        "inputs": inputs,
+        "outputs": described,
         "samples": len(given),
         "max_difference": worst,
     }
