@@ -197,3 +197,59 @@ def test_processes_share_the_connections_and_leave_none_behind() -> None:
         assert not window.errors
         assert window.generator > 0
         assert {number // 10**12 for number in server.numbers} == {0, 1}
+
+
+def test_only_the_connections_in_use_send() -> None:
+    with serving(answer(b"ok"), delay=0.05) as server:
+        worker = Worker(job(server, 3))
+        worker.use(1)
+        worker.go()
+        until(lambda: len(server.numbers) >= 4)
+        assert server.in_flight <= 1
+        worker.use(3)
+        until(lambda: server.in_flight == 3)
+        worker.use(0)
+        until(lambda: server.in_flight == 0)
+        sent = len(server.numbers)
+        time.sleep(0.1)
+        assert len(server.numbers) == sent, "nobody sends any more"
+        worker.hold()
+
+
+def test_connections_in_use_are_spread_over_processes() -> None:
+    """Five connections in two processes, of which three are used: two here and one there."""
+    with (
+        serving(answer(b"ok"), delay=0.05) as server,
+        Load(job(server, 5), processes=2) as load,
+    ):
+        load.use(3)
+        load.go()
+        until(lambda: server.in_flight == 3)
+        for _ in range(20):
+            assert server.in_flight <= 3
+            time.sleep(0.01)
+        load.hold()
+
+
+class _Told:
+    """A caller that answers by itself."""
+
+    def connected(self) -> _Told:
+        return self
+
+    def send(self, request: bytes) -> bytes:
+        time.sleep(0.01)
+        return request
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def test_another_way_to_send() -> None:
+    with serving(answer(b"ok")) as server:
+        worker = Worker(job(server, 1, caller=_Told()))
+        worker.go()
+        time.sleep(0.1)
+        worker.hold()
+        assert worker.take().times
+        assert server.numbers == []

@@ -70,6 +70,12 @@ class Load:
     def mark(self, wanted: bool) -> None:
         self._order("mark", wanted)
 
+    def use(self, connections: int) -> None:
+        """How many of the connections send from now on, spread over the processes."""
+        count = len(self._pipes)
+        shares = [len(range(number, connections, count)) for number in range(count)]
+        self._orders([("use", share) for share in shares])
+
     def take(self) -> tuple[list[Record], float]:
         """What ended since the last time, and the processor seconds that sending took."""
         taken = self._order("take")
@@ -94,8 +100,12 @@ class Load:
         return window(records, start, end, busy)
 
     def _order(self, *words: Any) -> list[Any]:
+        return self._orders([words] * len(self._pipes))
+
+    def _orders(self, orders: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """What each process answers to its own order."""
         try:
-            for pipe in self._pipes:
+            for pipe, words in zip(self._pipes, orders, strict=True):
                 pipe.send(words)
             return [pipe.recv() for pipe in self._pipes]
         except (EOFError, OSError):

@@ -46,6 +46,12 @@ class Sender(Protocol):
     def close(self) -> None: ...
 
 
+class Caller(Protocol):
+    """Another way to a server than the two protocols; goes to load processes as it is."""
+
+    def connected(self) -> Sender: ...
+
+
 def connected(protocol: interface.Protocol, address: str) -> Sender:
     """A sender to `host:port`; HTTP connects at the first request."""
     return _Http(address) if protocol is interface.Protocol.http else _Grpc(address)

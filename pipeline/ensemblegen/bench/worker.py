@@ -22,7 +22,7 @@ from typing import Any
 
 from ensemblegen.bench.points import Arrivals
 from ensemblegen.bench.schedule import Clockwork, offsets
-from ensemblegen.bench.senders import RefusedError, Request, Sender, connected
+from ensemblegen.bench.senders import Caller, RefusedError, Request, Sender, connected
 from ensemblegen.client.interface import Protocol
 
 _AFTER_ERROR = 0.02
@@ -45,6 +45,13 @@ class Job:
     arrivals: Arrivals = Arrivals.poisson
     seed: int = 0
     first: int = 1
+    caller: Caller | None = None
+    """How requests are sent, if not by the protocol to the address."""
+
+    def sender(self) -> Sender:
+        if self.caller is not None:
+            return self.caller.connected()
+        return connected(self.protocol, self.address)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +71,7 @@ class _Connection:
     requests: Iterator[Request]
     done: deque[tuple[int, int, int, int, str | None]] = field(default_factory=deque)
     busy: bool = False
+    used: threading.Event = field(default_factory=threading.Event)
 
 
 def main(orders: Connection, job: Job) -> None:
@@ -94,9 +102,10 @@ class Worker:
         self._clockwork: Clockwork | None = None
         self._numbers: Iterator[int] | None = None
         self._connections = [
-            _Connection(connected(job.protocol, job.address), _round(requests, number))
+            _Connection(job.sender(), _round(requests, number))
             for number, requests in enumerate(job.requests)
         ]
+        self.use(len(self._connections))
         for connection in self._connections:
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
@@ -106,6 +115,14 @@ class Worker:
             self._clockwork = Clockwork(due, time.monotonic_ns)
         self._held.clear()
         self._going.set()
+
+    def use(self, count: int) -> None:
+        """How many of the connections send; the others finish what they have begun."""
+        for number, connection in enumerate(self._connections):
+            if number < count:
+                connection.used.set()
+            else:
+                connection.used.clear()
 
     def hold(self) -> None:
         """Send no more, and return when nothing is in flight."""
@@ -140,9 +157,10 @@ class Worker:
     def _admit(self, connection: _Connection) -> None:
         """Wait until sending is allowed. Busy is said first: `hold` must not miss a request."""
         connection.busy = True
-        while not self._going.is_set():
+        while not (self._going.is_set() and connection.used.is_set()):
             connection.busy = False
             self._going.wait()
+            connection.used.wait()
             connection.busy = True
 
     def _due(self) -> int:

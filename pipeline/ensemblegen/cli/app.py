@@ -30,11 +30,12 @@ COMMANDS = (
     "infer",
     "test",
     "bench",
+    "loadtest",
     "doctor",
     "schema",
 )
 """In the order of the help text: the order in which a pipeline's author meets them."""
-GROUPS = ("env", "package")
+GROUPS = ("env", "package", "deploy")
 """Commands that have commands of their own."""
 
 _INTERRUPTED = 130

@@ -53,7 +53,7 @@ def draw(report: Report) -> None:
     """All of it on standard output; what has to be said of the numbers on standard error."""
     out = console()
     out.print(_headline(report))
-    _print(out, _results(report))
+    print_whole(out, _results(report))
     for measurement in report.measurements:
         for line in _ratios(measurement):
             out.print(line)
@@ -157,12 +157,12 @@ def _breakdown(out: Console, lane: Lane, measurement: Measurement, subject: Subj
         heading += f" (mean of {found.requests} traced; median {found.typical:.2f} ms)"
         out.print(Text(f"\n{heading}", style="bold"))
         look = _Look(max(_NARROW, min(_WIDE, out.width - _BESIDE)), found.latency, int(ascii_only))
-        _print(out, _waterfall(found, lane, names, look))
+        print_whole(out, _waterfall(found, lane, names, look))
         out.print(_legend(look))
     elif lane.usages:
         heading = f"{title}: the server's statistics, ms a request"
         out.print(Text(f"\n{heading}", style="bold"))
-        _print(out, _statistics(lane.usages, names))
+        print_whole(out, _statistics(lane.usages, names))
 
 
 @dataclass(frozen=True)
@@ -239,7 +239,7 @@ def _legend(look: _Look) -> Text:
     return line.append("* critical path", style="dim")
 
 
-def _print(out: Console, table: Table) -> None:
+def print_whole(out: Console, table: Table) -> None:
     """Whole, even where lines are longer than the terminal is wide: numbers are never cut."""
     from rich.measure import Measurement as Measured
 

@@ -229,6 +229,19 @@ def _running(wanted: Wanted, url: str, folder: Path) -> Iterator[tuple[Target, s
     yield target, wanted.input or (_EXAMPLES if examples else _GENERATED)
 
 
+def described(wanted: Wanted, folder: Path) -> tuple[Interface, Sequence[inputs.Item]]:
+    """What a pipeline or repository says of a model that something else serves, and rows for it.
+
+    `folder` is empty, as with `opened`.
+    """
+    source = _known(wanted, folder)
+    if source is None or source.interface is None:
+        message = "nothing says what is taken and answered there"
+        hint = "give the pipeline.yaml, or the compiled repository"
+        raise InputError([Problem("E701", message, hint=hint)])
+    return source.interface, _items(wanted, source.interface, source.examples)
+
+
 def _known(wanted: Wanted, folder: Path) -> _Source | None:
     """What a pipeline or repository says of the model that a server runs."""
     if wanted.target is None:

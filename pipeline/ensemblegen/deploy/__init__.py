@@ -1,0 +1,1 @@
+"""Putting a packaged repository on Amazon SageMaker, with every call in the open."""

@@ -1,0 +1,1 @@
+deploy sagemaker deploy/other.tar.gz --config deploy/good.yaml

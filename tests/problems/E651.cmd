@@ -1,0 +1,1 @@
+deploy sagemaker deploy/changed/model.tar.gz --config deploy/good.yaml

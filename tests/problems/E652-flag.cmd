@@ -1,0 +1,1 @@
+deploy status --endpoint readability --region eu-wset-1

@@ -1,0 +1,1 @@
+deploy sagemaker deploy/model.tar.gz --config deploy/endpoint.yaml

@@ -1,0 +1,1 @@
+loadtest --matrix loadtest/matrix.yaml
