@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import subprocess
 import sys
@@ -132,8 +133,7 @@ def test_half_an_archive_leaves_nothing(tmp_path: Path) -> None:
 def test_the_user_s_variables_go_over_those_of_the_archive(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = '{"environment": {"SAGEMAKER_TRITON_LOG_VERBOSE": "false", "SAGEMAKER_X": "1"}}'
-    (tmp_path / "sagemaker.json").write_text(told)
+    describe(tmp_path, environment={"SAGEMAKER_TRITON_LOG_VERBOSE": "false", "SAGEMAKER_X": "1"})
     monkeypatch.setenv("SAGEMAKER_TRITON_LOG_VERBOSE", "true")
     expected = {"SAGEMAKER_TRITON_LOG_VERBOSE": "true", "SAGEMAKER_X": "1"}
     for path in (tmp_path, tmp_path / "model.tar.gz"):
@@ -143,11 +143,16 @@ def test_the_user_s_variables_go_over_those_of_the_archive(
 
 def test_a_folder_with_one_archive_is_told_from_one_with_many(tmp_path: Path) -> None:
     assert described.archive(tmp_path) is None
-    told = tmp_path / "sagemaker.json"
-    told.write_text('{"environment": {}, "multi_model": false, "archive": "m.tar.gz"}')
+    describe(tmp_path)
     assert described.archive(tmp_path) == tmp_path / "m.tar.gz"
-    told.write_text('{"environment": {}, "multi_model": true, "archive": "."}')
+    describe(tmp_path, multi_model=True)
     assert described.archive(tmp_path) is None
+
+
+def describe(folder: Path, **known: object) -> None:
+    archives = [{"archive": "m.tar.gz", "sha256": "0" * 64, "bytes": 1}]
+    told = {"archives": archives, "environment": {}, **known}
+    (folder / "sagemaker.json").write_text(json.dumps(told))
 
 
 def test_archives_of_a_folder(tmp_path: Path) -> None:

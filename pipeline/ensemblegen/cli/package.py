@@ -68,7 +68,7 @@ def sagemaker(
         destination.require_writable(output)
         packed = target.write(found[0], output)
     if format is Format.json:
-        print_json({"ok": True, **target.to_json(packed)})
+        print_json({"ok": True, **target.description(packed).model_dump()})
     else:
         _draw(packed)
 

@@ -6,50 +6,17 @@ after   Package: archives that are what was described, and what the container ne
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ensemblegen.content import Linked
 from ensemblegen.errors import InputError, Problem
+from ensemblegen.sagemaker import described
+from ensemblegen.sagemaker.described import NAME, Description, Packed
 
-NAME = "sagemaker.json"
 _AGAIN = "ensemblegen package sagemaker REPOSITORY"
-
-
-class _Packed(BaseModel):
-    """One archive; what else is said of it is not needed here."""
-
-    model_config = ConfigDict(frozen=True, defer_build=True)
-
-    archive: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*\.tar\.gz$")
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    bytes: int = Field(ge=0)
-
-
-class Description(BaseModel):
-    """sagemaker.json. Of many archives, `archive` is the folder, and `archives` lists them."""
-
-    model_config = ConfigDict(frozen=True, defer_build=True)
-
-    archives: list[_Packed] = Field(min_length=1)
-    multi_model: bool = False
-    environment: dict[str, str]
-    target: str = ""
-    pipelines: list[str] = Field(default_factory=list)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _listed(cls, data: Any) -> Any:
-        """A file about one archive need not list it."""
-        if isinstance(data, dict) and "archives" not in data and "archive" in data:
-            return {**data, "archives": [data]}
-        return data
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +42,15 @@ class Package:
 
 
 def read(path: Path) -> Package:
-    """InputError where an archive is missing, or is not the one that was described."""
+    """InputError E649 where the description cannot be used, E651 where an archive is missing, or
+    is not the one that was described.
+    """
     folder = path if path.is_dir() else path.parent
-    said = _parsed(folder / NAME)
+    file = folder / NAME
+    said = described.read(file)
     names = [each.archive for each in said.archives]
     if not path.is_dir() and names != [path.name]:
-        raise InputError([_problem(f"{folder / NAME} describes {names[0]}, not {path.name}")])
+        raise InputError([_problem(f"{file} describes {names[0]}, not {path.name}")])
     problems = [*_clashes(said, names), *_faults(folder, said.archives)]
     if problems:
         raise InputError(problems)
@@ -92,21 +62,8 @@ def read(path: Path) -> Package:
         multi_model=said.multi_model,
         environment=said.environment,
         target=said.target,
-        pipelines=tuple(said.pipelines),
+        pipelines=said.pipelines,
     )
-
-
-def _parsed(file: Path) -> Description:
-    try:
-        return Description.model_validate(json.loads(file.read_bytes()))
-    except OSError as error:
-        raise InputError([_problem(f"cannot read {file}: {error.strerror}")]) from None
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        way = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise InputError([_problem(f"{file}: {way}: {first['msg']}")]) from None
-    except (ValueError, RecursionError) as error:
-        raise InputError([_problem(f"{file} is not JSON: {error}")]) from None
 
 
 def _clashes(said: Description, names: Sequence[str]) -> Iterator[Problem]:
@@ -117,7 +74,7 @@ def _clashes(said: Description, names: Sequence[str]) -> Iterator[Problem]:
             yield _problem(f"two archives are called {name}: a request names its model by that")
 
 
-def _faults(folder: Path, archives: Sequence[_Packed]) -> Iterator[Problem]:
+def _faults(folder: Path, archives: Sequence[Packed]) -> Iterator[Problem]:
     """What is wrong with the files themselves."""
     for each in archives:
         path = folder / each.archive

@@ -12,7 +12,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from ensemblegen import json_text, manifest
 from ensemblegen.content import Linked, sha256, size
@@ -28,7 +27,7 @@ from ensemblegen.package.contents import Item
 from ensemblegen.package.embedding import Embedded
 from ensemblegen.package.pipelines import Pipeline
 from ensemblegen.sagemaker import adaptor, script
-from ensemblegen.sagemaker.described import NAME
+from ensemblegen.sagemaker.described import NAME, Description, Packed
 
 _CONFIG = "config.pbtxt"
 _SAYABLE = re.compile(r"[A-Za-z0-9._-]+")
@@ -121,42 +120,32 @@ def write_many(prepared: Sequence[Prepared], folder: Path) -> Package:
     return _told(prepared, packed, variables, folder)
 
 
-def to_json(package: Package) -> dict[str, Any]:
-    """`sagemaker.json`: what a deployment needs to know.
-
-    Of many archives `archive` is the folder itself, and `sha256` that of their hashes and names.
-    """
-    archives = [
-        {
-            "pipeline": each.name,
-            "archive": made.path.name,
-            "sha256": made.sha256,
-            "bytes": made.size,
-        }
+def description(package: Package) -> Description:
+    """`sagemaker.json`: what an endpoint needs to know."""
+    archives = tuple(
+        Packed(pipeline=each.name, archive=made.path.name, sha256=made.sha256, bytes=made.size)
         for each, made in package.archives
-    ]
-    first = package.archives[0][1]
-    lines = "".join(f"{each['sha256']}  {each['archive']}\n" for each in archives)
+    )
+    lines = "".join(f"{each.sha256}  {each.archive}\n" for each in archives)
+    many = hashlib.sha256(lines.encode()).hexdigest()
     estimate = package.estimate
-    return {
-        "archive": "." if package.multi_model else first.path.name,
-        "sha256": hashlib.sha256(lines.encode()).hexdigest()
-        if package.multi_model
-        else first.sha256,
-        "bytes": sum(made.size for _, made in package.archives),
-        "unpacked_bytes": sum(made.unpacked for _, made in package.archives),
-        "multi_model": package.multi_model,
-        "target": package.target,
-        "pipelines": [each.name for each, _ in package.archives],
-        "environment": package.environment,
-        "shared_memory_bytes": package.shared_memory,
-        "archives": archives,
-        "estimate": {
+    return Description(
+        archive="." if package.multi_model else archives[0].archive,
+        sha256=many if package.multi_model else archives[0].sha256,
+        bytes=sum(made.size for _, made in package.archives),
+        unpacked_bytes=sum(made.unpacked for _, made in package.archives),
+        multi_model=package.multi_model,
+        target=package.target,
+        pipelines=tuple(each.name for each, _ in package.archives),
+        environment=package.environment,
+        shared_memory_bytes=package.shared_memory,
+        archives=archives,
+        estimate={
             "download_seconds": round(estimate.download, 1),
             "unpack_seconds": round(estimate.unpack, 1),
             "start_seconds": round(estimate.start, 1),
         },
-    }
+    )
 
 
 def _told(
@@ -176,7 +165,7 @@ def _told(
     )
     made = folder / f".{NAME}.ensemblegen"
     try:
-        made.write_text(json_text.text(to_json(package)), encoding="utf-8")
+        made.write_text(json_text.text(description(package).model_dump()), encoding="utf-8")
         made.replace(folder / NAME)
     except OSError as error:
         made.unlink(missing_ok=True)

@@ -204,7 +204,7 @@ class Endpoint:
 def variables(archive: Path) -> dict[str, str]:
     """Those of `sagemaker.json` beside an archive or in a folder, with the user's over them."""
     path = (archive if archive.is_dir() else archive.parent) / described.NAME
-    known = described.read(path)["environment"] if path.is_file() else {}
+    known = described.read(path).environment if path.is_file() else {}
     own = {name: value for name, value in os.environ.items() if name.startswith("SAGEMAKER_")}
     return {**known, **own}
 
