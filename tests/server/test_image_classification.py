@@ -22,11 +22,15 @@ from ensemblegen import manifest
 from ensemblegen.cli.app import main
 from ensemblegen.client.interface import Interface
 from ensemblegen.client.rows import from_arguments, from_values
+from ensemblegen.client.sagemaker import Call, SageMakerSession
 from ensemblegen.client.session import Load, Session
 from ensemblegen.compile import make_plan
 from ensemblegen.emit.files import files
 from ensemblegen.emit.write import write
+from ensemblegen.engine.ports import Wanted, choose
 from ensemblegen.engine.server import Server
+from ensemblegen.sagemaker.endpoint import Endpoint, Options, variables
+from tests.commands import run
 
 Array = npt.NDArray[Any]
 MAKE = Path(__file__).resolve().parent / "image_classification" / "make.py"
@@ -95,6 +99,35 @@ def test_what_is_no_picture(served: tuple[Session, Interface]) -> None:
     (result,) = session.infer(interface, from_values([{"image": [1, 2, 3]}]))
     assert not result.ok
     assert "DALI error" in result.problems[0].message
+
+
+@pytest.fixture(scope="module")
+def endpoint(classifier: Path, served: object) -> Iterator[str]:
+    """Its package behind SageMaker's adaptor, beside the plain server."""
+    del served  # compiles the repository
+    archive = classifier.with_name("model.tar.gz")
+    repository = classifier.with_name("repository")
+    assert run("package", "sagemaker", str(repository), "-o", str(archive)) == 0
+    port = choose("127.0.0.1", Wanted()).http
+    with Endpoint.single(archive, Options(port=port, variables=variables(archive))) as running:
+        yield running.address
+
+
+@pytest.mark.parametrize("binary", [True, False], ids=["bytes", "json"])
+def test_packaged_it_answers_as_on_the_plain_server(
+    binary: bool, endpoint: str, served: tuple[Session, Interface], truth: dict[str, Array]
+) -> None:
+    session, interface = served
+    rows = [{"image": truth[f"jpeg{i}"]} for i in range(len(truth["probabilities"]))]
+    one = Load(1, 1)
+    expected = list(session.infer(interface, from_values(rows), one))
+    with SageMakerSession(endpoint, Call(binary)) as behind:
+        answered = list(behind.infer(interface, from_values(rows), one))
+    assert len(answered) == len(expected) == len(rows)
+    for mine, plain in zip(answered, expected, strict=True):
+        assert mine.ok, mine.problems
+        for name in ("LABEL", "LABELS", "PROBABILITIES"):
+            np.testing.assert_array_equal(mine.outputs[name], plain.outputs[name])
 
 
 def test_its_examples(classifier: Path, capsys: pytest.CaptureFixture[str]) -> None:

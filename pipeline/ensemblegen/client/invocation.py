@@ -9,6 +9,8 @@ import importlib
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from ensemblegen.client.interface import Interface, wire
 from ensemblegen.client.protocol import BINARY, JSON
 from ensemblegen.client.tensors import Array
@@ -17,10 +19,12 @@ from ensemblegen.errors import InputError, MachineError, Problem
 _INSTALL = "pip install 'ensemblegen[client]'"
 
 
-def body(interface: Interface, arrays: Mapping[str, Array]) -> tuple[bytes, str]:
+def body(
+    interface: Interface, arrays: Mapping[str, Array], *, binary: bool = True
+) -> tuple[bytes, str]:
     """A request for all outputs, and its content type; arrays with the batch axis, if there is one.
 
-    Tensors follow the JSON as bytes, and come back so.
+    `binary` tensors follow the JSON as bytes, and come back so.
     """
     triton = _library()
     inputs = []
@@ -28,9 +32,11 @@ def body(interface: Interface, arrays: Mapping[str, Array]) -> tuple[bytes, str]
         if tensor.name in arrays:
             array = arrays[tensor.name]
             given = triton.InferInput(tensor.name, list(array.shape), wire(tensor.dtype))
-            given.set_data_from_numpy(array)
+            given.set_data_from_numpy(array, binary_data=binary)
             inputs.append(given)
-    wanted = [triton.InferRequestedOutput(each.name) for each in interface.outputs]
+    wanted = [
+        triton.InferRequestedOutput(each.name, binary_data=binary) for each in interface.outputs
+    ]
     made, length = triton.InferenceServerClient.generate_request_body(inputs, outputs=wanted)
     return made, JSON if length is None else f"{BINARY}{length}"
 
@@ -40,7 +46,7 @@ def answered(interface: Interface, data: bytes, kind: str) -> dict[str, Array]:
     try:
         length = int(kind.removeprefix(BINARY)) if kind.startswith(BINARY) else None
         result = _library().InferenceServerClient.parse_response_body(data, header_length=length)
-        found = {each.name: result.as_numpy(each.name) for each in interface.outputs}
+        found = {each.name: _array(result, each.name) for each in interface.outputs}
     except MachineError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever a library makes of bytes that are none
@@ -50,6 +56,15 @@ def answered(interface: Interface, data: bytes, kind: str) -> dict[str, Array]:
     if lacking:
         raise InputError([Problem("E706", f"the endpoint answers without its output {lacking}")])
     return found
+
+
+def _array(result: Any, name: str) -> Any:
+    """An output, or nothing. Text is bytes, as it is from tensors that come as bytes."""
+    array = result.as_numpy(name)
+    if array is None or array.dtype != object:
+        return array
+    flat = [each.encode() if isinstance(each, str) else each for each in array.reshape(-1)]
+    return np.array(flat, dtype=object).reshape(array.shape)
 
 
 def _library() -> Any:

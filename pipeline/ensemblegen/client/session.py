@@ -174,21 +174,11 @@ class Session:
             return [Result(items[0].index, problems=(problem,))]
 
     async def _call(self, interface: Interface, items: list[_Item], load: Load) -> list[Result]:
-        inputs = []
-        for tensor in interface.inputs:
-            if tensor.name not in items[0].arrays:
-                continue
-            values = [item.arrays[tensor.name] for item in items]
-            array = np.stack(values) if interface.batched else values[0]
-            given = self._library.InferInput(tensor.name, list(array.shape), wire(tensor.dtype))
-            given.set_data_from_numpy(array)
-            inputs.append(given)
-        names = [tensor.name for tensor in interface.outputs]
-        wanted = [self._library.InferRequestedOutput(name) for name in names]
-        reply = await asyncio.wait_for(
-            self._client.infer(interface.model, inputs, outputs=wanted), load.timeout
-        )
-        outputs = {name: reply.as_numpy(name) for name in names}
+        arrays = {}
+        for name in items[0].arrays:
+            values = [item.arrays[name] for item in items]
+            arrays[name] = np.stack(values) if interface.batched else values[0]
+        outputs = await asyncio.wait_for(self._ask(interface, arrays), load.timeout)
         return [
             Result(
                 item.index,
@@ -200,6 +190,20 @@ class Session:
             )
             for i, item in enumerate(items)
         ]
+
+    async def _ask(self, interface: Interface, arrays: dict[str, Array]) -> dict[str, Array]:
+        """All outputs for one request, whose arrays have the batch axis, if there is one."""
+        inputs = []
+        for tensor in interface.inputs:
+            if tensor.name in arrays:
+                array = arrays[tensor.name]
+                given = self._library.InferInput(tensor.name, list(array.shape), wire(tensor.dtype))
+                given.set_data_from_numpy(array)
+                inputs.append(given)
+        names = [tensor.name for tensor in interface.outputs]
+        wanted = [self._library.InferRequestedOutput(name) for name in names]
+        reply = await self._client.infer(interface.model, inputs, outputs=wanted)
+        return {name: reply.as_numpy(name) for name in names}
 
     async def _open(self) -> Any:
         return self._library.InferenceServerClient(self._url)
