@@ -8,6 +8,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import time
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,10 @@ class Context:
 
     device = "cpu"
     device_id = 0
-    parameters = {"max_tokens": 256, "pad_multiple": 16}  # noqa: RUF012
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, max_tokens: int = 256) -> None:
         self.directory = directory
+        self.parameters = {"max_tokens": max_tokens, "pad_multiple": 16}
 
 
 class Direct:
@@ -55,6 +56,18 @@ class Direct:
 
 
 def _work(artifacts: Path, pipe: Connection) -> None:
+    score = scorer(artifacts)
+    while True:
+        groups = pipe.recv()
+        if groups is None:
+            return
+        start = time.perf_counter()
+        scores = [score(texts) for texts in groups]
+        pipe.send((time.perf_counter() - start, scores[-1]))
+
+
+def scorer(artifacts: Path, max_tokens: int = 256) -> Callable[[list[str]], Any]:
+    """The models in this process: texts to scores [B, 1] float32."""
     # Idle threads that spin slow this process down as they do the server's (train.py has it, too):
     # without it "direct" would be the slower one on two cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -64,7 +77,7 @@ def _work(artifacts: Path, pipe: Connection) -> None:
 
     from python_models.readability_preprocess.step import Preprocess
 
-    preprocess = Preprocess(Context(artifacts))
+    preprocess = Preprocess(Context(artifacts, max_tokens))
     bert = torch.jit.load(str(artifacts / "bert.pt"))
     forest = treelite.Model.deserialize(artifacts / "checkpoint.tl")
 
@@ -77,10 +90,4 @@ def _work(artifacts: Path, pipe: Connection) -> None:
         by_forest = treelite.gtil.predict(forest, features).reshape(-1, 1)
         return (0.5 * by_bert + 0.5 * by_forest).astype(numpy.float32)
 
-    while True:
-        groups = pipe.recv()
-        if groups is None:
-            return
-        start = time.perf_counter()
-        scores = [score(texts) for texts in groups]
-        pipe.send((time.perf_counter() - start, scores[-1]))
+    return score

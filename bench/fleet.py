@@ -1,12 +1,13 @@
-"""Many archives on one multi-model endpoint: loaded when asked for, swapped under a memory limit.
+"""200 readability pipelines on one multi-model endpoint, swapped under a memory limit.
 
-    python bench/fleet.py [--archives 200] [--requests 5000] [--memory 1024] [--threads 8]
+    python bench/fleet.py [--archives 200] [--requests 5000] [--memory 8192] [--threads 8]
 
-Compiles that many variants of a pipeline of two Python steps (each adds and scales by numbers of
-its own), packs them, puts the archives into an S3 bucket that moto's server keeps, starts the
-embedded Triton behind its SageMaker adaptor with our front door, and calls it through boto3 as one
-calls an endpoint, without retries. The requests are skewed: by Zipf's law with exponent 2, besides
-one for each archive. Every answer is compared with what the steps' arithmetic gives.
+Trains ten pairs of models from different seeds, for a few seconds each; a template makes twenty
+pipelines of each pair, which look at 8 to 46 tokens of a text. Compiles and packs them, puts the
+archives into an S3 bucket that moto's server keeps, starts the embedded Triton behind its SageMaker
+adaptor with our front door, and calls it through boto3 as one calls an endpoint, without retries,
+with JSON and with tensors as bytes by turns. The requests are skewed: by Zipf's law, besides one
+for each archive. Every score is compared with that of the models called directly.
 
 Writes the figures to bench/results as JSON, unless --output names another file.
 """
@@ -15,52 +16,94 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import json
 import logging
+import os
 import random
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import numpy as np
+import numpy.typing as npt
 
-from ensemblegen.compile import make_plan
-from ensemblegen.emit.files import files
-from ensemblegen.emit.write import write
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from bench.direct import scorer
+from ensemblegen import manifest
+from ensemblegen.client import invocation
+from ensemblegen.client.interface import Interface
 from ensemblegen.engine.ports import Wanted, choose
-from ensemblegen.package import sagemaker as package
+from ensemblegen.sagemaker import described
 from ensemblegen.sagemaker.archives import Bucket
-from ensemblegen.sagemaker.endpoint import Endpoint, Options
+from ensemblegen.sagemaker.endpoint import Endpoint, Options, variables
 from ensemblegen.sagemaker.front import Front
 
+Scores = npt.NDArray[np.float32]
 BUCKET, PREFIX = "fleet", "archives/"
-EXPONENT = 2.0
-STEP = """\
-def add(x):
-    return {{"y": x + {number}}}
-"""
-SCALE = """\
-def scale(x):
-    return {{"y": x * {factor}}}
-"""
-PIPELINE = """\
+EXPONENT = 1.5
+COMMAND = [sys.executable, "-m", "ensemblegen"]
+TOLERANCE = 1e-4
+TOKENS = range(8, 48, 2)
+TEMPLATE = """\
 ensemblegen: 1
-name: variant_{number:03d}
-max_batch_size: 8
-fuse: true
-inputs: {{x: {{dtype: fp32, shape: [1]}}}}
+name: readability_${trained}_${tokens}
+matrix: {trained: [TRAINED], tokens: [TOKENS]}
+max_batch_size: 64
+inputs:
+  excerpt:     {dtype: string, shape: [1]}
+  bert_weight: {dtype: fp32, shape: [1], default: 0.5}
 steps:
-  add: {{python: add.py, inputs: {{x: x}}, outputs: {{y: {{dtype: fp32, shape: [1]}}}}}}
-  scale: {{python: scale.py, inputs: {{x: add.y}}, outputs: {{y: {{dtype: fp32, shape: [1]}}}}}}
-outputs: {{Y: scale.y}}
+  preprocess:
+    python: readability_preprocess
+    inputs: {excerpt: excerpt}
+    outputs:
+      input_ids:      {dtype: int64, shape: [tokens]}
+      attention_mask: {dtype: int64, shape: [tokens]}
+      features:       {dtype: fp32, shape: [207]}
+    parameters: {max_tokens: "${tokens}", pad_multiple: 16}
+    assets:
+      tokenizer.json: artifacts/${trained}/tokenizer.json
+      words.json: artifacts/${trained}/words.json
+    dynamic_batching: {}
+  bert:
+    libtorch: artifacts/${trained}/bert.pt
+    inputs: {input_ids: preprocess.input_ids, attention_mask: preprocess.attention_mask}
+    outputs: {score: {dtype: fp32, shape: [1]}}
+    dynamic_batching: {}
+  forest:
+    fil: artifacts/${trained}/checkpoint.tl
+    inputs: {features: preprocess.features}
+    dynamic_batching: {}
+  postprocess:
+    python: readability_postprocess
+    inputs: {bert: bert.score, forest: forest.output, weight: bert_weight}
+    outputs: {score: {dtype: fp32, shape: [1]}}
+    dynamic_batching: {}
+outputs: {SCORE: postprocess.score}
 """
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One pipeline: which models, and how many tokens it looks at."""
+
+    trained: int
+    tokens: int
+
+    @property
+    def name(self) -> str:
+        return f"readability_{self.trained}_{self.tokens}"
 
 
 @dataclass(frozen=True)
@@ -73,22 +116,49 @@ class Call:
     wrong: str | None
 
 
-def expected(variant: int, x: float) -> float:
-    return (x + variant) * (1 + variant % 3)
+def variants(count: int) -> list[Variant]:
+    every = (Variant(trained, tokens) for trained in itertools.count() for tokens in TOKENS)
+    return list(itertools.islice(every, count))
 
 
-def packed(folder: Path, count: int) -> package.Package:
-    """The archives of all variants."""
-    prepared: list[package.Prepared] = []
-    for number in range(count):
-        work = folder / f"{number:03d}"
-        work.mkdir(parents=True)
-        (work / "add.py").write_text(STEP.format(number=number))
-        (work / "scale.py").write_text(SCALE.format(factor=1 + number % 3))
-        (work / "pipeline.yaml").write_text(PIPELINE.format(number=number))
-        write(files(make_plan(work / "pipeline.yaml")), work / "repository")
-        prepared += package.prepare(work / "repository", multi_model=True)
-    return package.write_many(prepared, folder / "archives")
+def write(chosen: Sequence[Variant], folder: Path) -> None:
+    """The template, beside models trained for each seed."""
+    from rich.progress import Progress
+
+    from ensembles.readability.training import Options as Training
+    from ensembles.readability.training import train
+
+    seeds = sorted({each.trained for each in chosen})
+    for seed in seeds:
+        few = Training(folder / "artifacts" / str(seed), epochs=1, texts=120, forest_trees=20)
+        with Progress(disable=True) as progress:
+            train(replace(few, seed=seed), progress)
+    axes = {"TRAINED": seeds, "TOKENS": sorted({each.tokens for each in chosen})}
+    text = TEMPLATE
+    for name, values in axes.items():
+        text = text.replace(name, ", ".join(map(str, values)))
+    (folder / "pipeline.yaml").write_text(text, encoding="utf-8")
+    (folder / "python_models").symlink_to(ROOT / "python_models")
+
+
+def ensemblegen(*words: str | Path) -> float:
+    """Run a command; its seconds."""
+    began = time.perf_counter()
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "pipeline")}
+    subprocess.run([*COMMAND, *words], check=True, stdout=subprocess.DEVNULL, env=environment)
+    return time.perf_counter() - began
+
+
+def truth(chosen: Sequence[Variant], folder: Path, texts: Sequence[str]) -> Scores:
+    """What each variant gives for each text, [variants, texts]; no two of them the same."""
+    found = np.zeros((len(chosen), len(texts)), np.float32)
+    for number, each in enumerate(chosen):
+        score = scorer(folder / "artifacts" / str(each.trained), each.tokens)
+        found[number] = [score([text]).item() for text in texts]
+    for one, other in itertools.combinations(range(len(chosen)), 2):
+        if np.abs(found[one] - found[other]).max() < 10 * TOLERANCE:
+            sys.exit(f"{chosen[one].name} and {chosen[other].name} cannot be told apart")
+    return found
 
 
 @contextlib.contextmanager
@@ -142,35 +212,48 @@ def client(address: str, threads: int) -> Any:
     )
 
 
-def call(runtime: Any, number: int, variant: int, *, first: bool) -> Call:
-    """One request and its answer, compared."""
-    x = float(number % 17)
-    tensor = {"name": "x", "shape": [1, 1], "datatype": "FP32", "data": [x]}
-    began = time.perf_counter()
-    wrong = None
-    try:
-        reply = runtime.invoke_endpoint(
-            EndpointName="fleet",
-            TargetModel=f"variant_{variant:03d}.tar.gz",
-            ContentType="application/json",
-            Body=json.dumps({"inputs": [tensor]}),
-        )
-        (y,) = json.loads(reply["Body"].read())["outputs"][0]["data"]
-        if y != expected(variant, x):
-            wrong = f"{y} is not {expected(variant, x)}"
-    except Exception as error:  # noqa: BLE001 - each is counted
-        wrong = f"{type(error).__name__}: {error}"
-    return Call(variant, first, time.perf_counter() - began, wrong)
+@dataclass(frozen=True)
+class Asked:
+    """What is sent, and what is to come back."""
+
+    chosen: Sequence[Variant]
+    interface: Interface
+    texts: Sequence[str]
+    truth: Scores
+
+    def call(self, runtime: Any, number: int, variant: int, *, first: bool) -> Call:
+        """One request and its answer, compared."""
+        text = number % len(self.texts)
+        excerpt = np.array([[self.texts[text].encode()]], dtype=np.object_)
+        body, kind = invocation.body(self.interface, {"excerpt": excerpt}, binary=number % 2 == 0)
+        began = time.perf_counter()
+        wrong = None
+        try:
+            reply = runtime.invoke_endpoint(
+                EndpointName="fleet",
+                TargetModel=f"{self.chosen[variant].name}.tar.gz",
+                ContentType=kind,
+                Body=body,
+            )
+            answer = invocation.answered(
+                self.interface, reply["Body"].read(), reply["ContentType"]
+            )["SCORE"]
+            expected = self.truth[variant, text]
+            if answer.shape != (1, 1) or abs(answer.item() - expected) > TOLERANCE:
+                wrong = f"{answer} is not {expected}"
+        except Exception as error:  # noqa: BLE001 - each is counted
+            wrong = f"{type(error).__name__}: {error}"
+        return Call(variant, first, time.perf_counter() - began, wrong)
 
 
-def call_all(address: str, chosen: list[int], threads: int) -> list[Call]:
+def call_all(asked: Asked, address: str, chosen: list[int], threads: int) -> list[Call]:
     """All requests, in their order, a bounded number at a time."""
     runtime = client(address, threads)
     first_of = {variant: number for number, variant in reversed(list(enumerate(chosen)))}
     calls: list[Call] = []
     with ThreadPoolExecutor(threads) as pool:
         running = [
-            pool.submit(call, runtime, number, variant, first=first_of[variant] == number)
+            pool.submit(asked.call, runtime, number, variant, first=first_of[variant] == number)
             for number, variant in enumerate(chosen)
         ]
         for each in running:
@@ -206,39 +289,52 @@ def main() -> None:
     )
     parser.add_argument("--archives", type=int, default=200)
     parser.add_argument("--requests", type=int, default=5000)
-    parser.add_argument("--memory", type=int, default=1024, help="MiB for the server and its stubs")
+    parser.add_argument("--memory", type=int, default=8192, help="MiB for the server and its stubs")
     parser.add_argument("--threads", type=int, default=8)
     today = f"{datetime.now(tz=timezone.utc):%Y-%m-%d}"
-    results = Path(__file__).resolve().parent / "results" / f"{today}-fleet.json"
-    parser.add_argument("--output", type=Path, default=results)
+    parser.add_argument("--output", type=Path, default=ROOT / f"bench/results/{today}-fleet.json")
     given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        found = measured(Path(folder), given)
+    given.output.write_text(json.dumps(found, indent=2) + "\n")
+    print(json.dumps(found, indent=2))
+    sys.exit(1 if found["wrong or failed"] else 0)
+
+
+def measured(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
+    chosen = variants(given.archives)
+    write(chosen, folder)
+    made, archives = folder / "repository", folder / "archives"
+    compiled = ensemblegen("compile", folder / "pipeline.yaml", "-o", made)
+    packed = ensemblegen("package", "sagemaker", made, "--multi-model", archives)
+    print(f"compiled in {compiled:.1f} s, packed in {packed:.1f} s", flush=True)
+    lines = (ROOT / "ensembles/readability/demo.jsonl").read_text("utf-8").splitlines()
+    texts = [str(json.loads(line)["excerpt"]) for line in lines]
+    interface = Interface.of(manifest.read(made).pipeline(chosen[0].name))
+    asked = Asked(chosen, interface, texts, truth(chosen, folder, texts))
     with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        began = time.perf_counter()
-        made = packed(folder, given.archives)
-        print(f"{given.archives} archives packed in {time.perf_counter() - began:.1f} s")
-        archives = stack.enter_context(bucket(made.folder))
-        port = choose("127.0.0.1", Wanted()).http
-        options = Options(port=choose("127.0.0.1", Wanted()).http, variables=made.environment)
+        there = stack.enter_context(bucket(archives))
+        options = Options(port=choose("127.0.0.1", Wanted()).http, variables=variables(archives))
         endpoint = stack.enter_context(Endpoint.multi(options))
-        front = stack.enter_context(
-            Front(endpoint, archives, given.memory << 20, "127.0.0.1", port)
-        )
+        port = choose("127.0.0.1", Wanted()).http
+        front = stack.enter_context(Front(endpoint, there, given.memory << 20, "127.0.0.1", port))
         empty = front.memory
         began = time.perf_counter()
-        calls = call_all(front.address, pattern(given.archives, given.requests), given.threads)
+        order = pattern(given.archives, given.requests)
+        calls = call_all(asked, front.address, order, given.threads)
         found = summary(calls, time.perf_counter() - began)
-        found |= {
+        size = described.read(archives / described.NAME).bytes
+        return found | {
             "archives": given.archives,
+            "archives, MiB": size >> 20,
+            "compiled, s": round(compiled, 1),
+            "packed, s": round(packed, 1),
             "limit, MiB": given.memory,
             "server alone, MiB": empty >> 20,
             "memory at the end, MiB": front.memory >> 20,
             "loads": front.counts.loads,
             "evictions": front.counts.evictions,
         }
-    given.output.write_text(json.dumps(found, indent=2) + "\n")
-    print(json.dumps(found, indent=2))
-    sys.exit(1 if found["wrong or failed"] else 0)
 
 
 if __name__ == "__main__":
