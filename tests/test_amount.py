@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from ensemblegen import amount
+from ensemblegen.traffic import amount
 from ensemblegen.types import DType, Tensor
 
 NUMBERS = Tensor(DType.FP32, (207,))

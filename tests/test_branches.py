@@ -8,16 +8,17 @@ from typing import Any
 
 import pytest
 
-from ensemblegen import condition, edges
+from ensemblegen.branches import condition
+from ensemblegen.branches.condition import ConditionError
 from ensemblegen.cli.app import main
 from ensemblegen.compile import make_plan
-from ensemblegen.condition import ConditionError
 from ensemblegen.drawing import picture
 from ensemblegen.emit import config
 from ensemblegen.emit.files import files
 from ensemblegen.members.bls import calls_of
 from ensemblegen.placement import Choice
 from ensemblegen.plan import Plan
+from ensemblegen.traffic import edges
 from ensemblegen.types import DType, Tensor
 
 STEPS = """\

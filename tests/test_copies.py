@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from ensemblegen import copies
 from ensemblegen.compile import sound
 from ensemblegen.errors import Problem
 from ensemblegen.placement import Choice
+from ensemblegen.traffic import copies
 
 STEP = "{python: echo.py, inputs: {x: %s}, outputs: {y: {dtype: %s, shape: [4]}}, device: %s}"
 INNER = f"""\

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
-from ensemblegen import edges
 from ensemblegen.compile import make_plan
-from ensemblegen.edges import Edge, Traffic
 from ensemblegen.placement import Choice
+from ensemblegen.traffic import edges
+from ensemblegen.traffic.edges import Edge, Traffic
 
 HEAD = "ensemblegen: 1\nname: p\n"
 ECHO = "def echo(x):\n    return {'y': x}\n"

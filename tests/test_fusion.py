@@ -12,12 +12,12 @@ from google.protobuf import text_format
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from ensemblegen import edges
 from ensemblegen.compile import make_plan
 from ensemblegen.emit.files import files
 from ensemblegen.model_config import ModelConfig
 from ensemblegen.placement import Choice
 from ensemblegen.plan import Plan
+from ensemblegen.traffic import edges
 from tests.commands import run
 
 TENSOR = "{dtype: fp32, shape: [2]}"

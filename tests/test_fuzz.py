@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ensemblegen.codes import CODES
 from ensemblegen.emit.files import files
-from ensemblegen.project import examine
+from ensemblegen.projects.project import examine
 
 PROBLEMS = Path(__file__).resolve().parent / "problems"
 SEEDS = [

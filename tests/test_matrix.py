@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ensemblegen import matrix, source
+from ensemblegen import source
 from ensemblegen.compile import FROM_FILE, Checked, examined
 from ensemblegen.errors import InputError, Problem
+from ensemblegen.projects import matrix
 from ensemblegen.source import Document
 from ensemblegen.words import axis_text, expanded, literal, with_axes, with_values
 

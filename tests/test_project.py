@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ensemblegen import found, manifest, project
+from ensemblegen import manifest
 from ensemblegen.content import Linked
 from ensemblegen.emit.files import files
 from ensemblegen.emit.write import compare, write
@@ -18,6 +18,7 @@ from ensemblegen.errors import InputError
 from ensemblegen.manifest import Manifest
 from ensemblegen.placement import Choice
 from ensemblegen.plan import Project
+from ensemblegen.projects import found, project
 from tests import test_branches
 from tests.commands import run
 

@@ -13,7 +13,7 @@ import pytest
 from ensemblegen.cli.app import main
 from ensemblegen.compile import examine
 from ensemblegen.engine import launch
-from ensemblegen.project import sound
+from ensemblegen.projects.project import sound
 from ensemblegen.serving import Serving
 
 

@@ -9,13 +9,13 @@ import pytest
 import yaml
 
 from ensemblegen import compile as compiler
-from ensemblegen import edges
 from ensemblegen.artifacts import dali_definition
 from ensemblegen.content import Linked
 from ensemblegen.emit import config
 from ensemblegen.emit.files import files
 from ensemblegen.placement import Choice
 from ensemblegen.plan import Plan
+from ensemblegen.traffic import edges
 from tests.artifacts import dali_wire, tensorflow_wire
 
 ROWS = {"x": {"dtype": "fp32", "shape": [4]}}

@@ -14,13 +14,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ensemblegen import file_values, matrix, order, routes, spec
+from ensemblegen import file_values, order, spec
 from ensemblegen import source as files
+from ensemblegen.branches import routes
+from ensemblegen.branches.routes import Route
 from ensemblegen.errors import InputError, Problem, Span
 from ensemblegen.members import KINDS, SPECS, Kind, Port, Signature, Site
 from ensemblegen.parts import Entry, Export, Link, Source
 from ensemblegen.places import At
-from ensemblegen.routes import Route
+from ensemblegen.projects import matrix
 from ensemblegen.sizes import Sizes
 from ensemblegen.source import Document
 from ensemblegen.spec import Example, InputSpec, OutputSpec, PipelineSpec, StepSpec

@@ -10,12 +10,12 @@ from pydantic.json_schema import models_json_schema
 
 from ensemblegen.artifacts.step_source import Arrays, ArraysPerDevice
 from ensemblegen.backends.onnxruntime import ACCELERATORS
+from ensemblegen.branches.routing import TENSORS, Over
 from ensemblegen.converters.source import ForestSource, NetworkSource
 from ensemblegen.members.onnx import Accelerator, Accelerators
 from ensemblegen.members.recipe import EngineSpec
 from ensemblegen.members.tensorrt import PlanInput
 from ensemblegen.members.threads import Threads
-from ensemblegen.routing import TENSORS, Over
 from ensemblegen.serving import DynamicBatching, Instances, Resource, Warmup
 from ensemblegen.spec import OutputSpec, PerDevice, PipelineSpec, StepInput, StepSpec
 

@@ -21,10 +21,10 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from ensemblegen import targets
+from ensemblegen.branches.routing import Routing
 from ensemblegen.errors import InputError, Problem, did_you_mean
 from ensemblegen.form import Node, problems_of
 from ensemblegen.places import At
-from ensemblegen.routing import Routing
 from ensemblegen.serving import DynamicBatching, Instances, Serving
 from ensemblegen.source import Document
 from ensemblegen.words import (

@@ -101,7 +101,7 @@ def _reach(path: Path, target: Target | None) -> Verdict:
     if path.suffix in (".yaml", ".yml"):
         return _pipelines(path)
     # Looking costs a walk; what is needed to read pipelines is loaded where there are some.
-    from ensemblegen.found import find
+    from ensemblegen.projects.found import find
 
     if not find(path):
         return _repositories(path, target)
@@ -113,7 +113,7 @@ def _reach(path: Path, target: Target | None) -> Verdict:
 
 
 def _pipelines(path: Path) -> Verdict:
-    from ensemblegen.project import examine
+    from ensemblegen.projects.project import examine
 
     examined = examine(path)
     made: dict[str, list[pipelines.Checked]] = {str(file): [] for file in examined.files}

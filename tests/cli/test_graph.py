@@ -10,7 +10,7 @@ import pytest
 
 from ensemblegen.cli.traffic import summary
 from ensemblegen.compile import make_plan
-from ensemblegen.edges import trace
+from ensemblegen.traffic.edges import trace
 from tests.commands import run
 
 PIPELINE = """\

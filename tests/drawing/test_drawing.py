@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from ensemblegen import edges
 from ensemblegen.compile import make_plan
 from ensemblegen.drawing import dot, mermaid, picture, svg
 from ensemblegen.drawing.picture import Box, Line, Picture
 from ensemblegen.placement import Choice
+from ensemblegen.traffic import edges
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden"
 DRAW = {"mmd": mermaid.text, "dot": dot.text, "svg": svg.text}

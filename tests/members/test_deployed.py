@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ensemblegen import edges, manifest
+from ensemblegen import manifest
 from ensemblegen.artifacts import served
 from ensemblegen.compile import examine, make_plan
 from ensemblegen.emit.files import files
@@ -20,6 +20,7 @@ from ensemblegen.engine import repository as repositories
 from ensemblegen.engine.locate import Choice, Engine
 from ensemblegen.engine.ports import Ports
 from ensemblegen.errors import InputError
+from ensemblegen.traffic import edges
 
 CONFIG = """\
 backend: "onnxruntime"

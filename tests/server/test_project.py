@@ -16,7 +16,7 @@ from ensemblegen.client.session import Session
 from ensemblegen.emit.files import files
 from ensemblegen.emit.write import write
 from ensemblegen.engine.server import Options, Server
-from ensemblegen.project import sound
+from ensemblegen.projects.project import sound
 from tests.commands import run
 
 STEP = '''\

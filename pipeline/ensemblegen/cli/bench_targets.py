@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ensemblegen import found as pipelines
 from ensemblegen import manifest
 from ensemblegen.bench import inputs, surroundings, trace
 from ensemblegen.bench.control import control
@@ -24,6 +23,7 @@ from ensemblegen.engine import repository as repositories
 from ensemblegen.engine.locate import Choice
 from ensemblegen.engine.server import Options, Server
 from ensemblegen.errors import InputError, Problem
+from ensemblegen.projects import found as pipelines
 
 if TYPE_CHECKING:
     from ensemblegen.plan import Plan
@@ -128,9 +128,9 @@ def _source(wanted: Wanted, path: Path, folder: Path) -> _Source:
 
 def _put(wanted: Wanted, path: Path, folder: Path) -> Plan:
     """Compile the pipeline that is meant into `folder`, and no other of its project."""
-    from ensemblegen import project
     from ensemblegen.cli.compile import complete, put
     from ensemblegen.plan import Project
+    from ensemblegen.projects import project
 
     examined = project.sound(path)
     name = examined.only(wanted.pipeline).graph.model

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ensemblegen.compile import Checked
     from ensemblegen.errors import Problem
     from ensemblegen.plan import Project
-    from ensemblegen.project import Examined
+    from ensemblegen.projects.project import Examined
     from ensemblegen.trt.plans import How
 
 Where = Literal["beside", "embed", "directory", "none"]
@@ -98,7 +98,7 @@ def compile(
     """
     from ensemblegen.errors import InputError
     from ensemblegen.placement import Choice
-    from ensemblegen.project import sound
+    from ensemblegen.projects.project import sound
 
     # A compile is over before its garbage matters: looking for it, now and then or when the
     # interpreter ends, would take a tenth of the time.
@@ -141,11 +141,11 @@ def _made(
     examined: Examined, environments: Where | None, target: Path, writing: Writing
 ) -> compiled.Done:
     """Write the repository and what goes beside it, or see what that would change."""
-    from ensemblegen import edges
     from ensemblegen.emit import beside
     from ensemblegen.emit.files import files
     from ensemblegen.emit.hashes import Hashes
     from ensemblegen.emit.write import compare, write
+    from ensemblegen.traffic import edges
 
     hashes = Hashes()
     project = complete(examined.project, environments, writing.plans)
@@ -182,8 +182,8 @@ def warnings(examined: Examined, project: Project) -> tuple[Problem, ...]:
 
 def require_no_copies(pipelines: Sequence[Checked]) -> None:
     """InputError where a tensor between two steps is copied between host and GPU."""
-    from ensemblegen import copies
     from ensemblegen.errors import InputError
+    from ensemblegen.traffic import copies
 
     found = copies.of_all(pipelines)
     if found:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from ensemblegen.cli.render import console, problem_json, visible
 
 if TYPE_CHECKING:
-    from ensemblegen.edges import Traffic
     from ensemblegen.emit.write import Changes
     from ensemblegen.errors import Problem
     from ensemblegen.plan import Plan, Project
+    from ensemblegen.traffic.edges import Traffic
 
 _SHOWN = 8
 """Of longer lists, the number is said."""

@@ -7,16 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ensemblegen import edges, manifest, project
+from ensemblegen import manifest
 from ensemblegen.cli.compile import require_no_copies
 from ensemblegen.cli.render import print_problems
 from ensemblegen.compile import make_plan
 from ensemblegen.errors import InputError, Problem
 from ensemblegen.placement import Choice
+from ensemblegen.projects import project
+from ensemblegen.traffic import edges
 
 if TYPE_CHECKING:
-    from ensemblegen.edges import Traffic
     from ensemblegen.importing.run import Imported
+    from ensemblegen.traffic.edges import Traffic
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ensemblegen import amount
 from ensemblegen.cli.compile import ForbidOption, FuseOption
 from ensemblegen.cli.destination import opened, require_writable
 from ensemblegen.cli.meant import PipelineOption
 from ensemblegen.cli.render import console, json_text, visible
+from ensemblegen.traffic import amount
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ensemblegen.edges import Edge, End, Traffic
+    from ensemblegen.traffic.edges import Edge, End, Traffic
 
 
 class Drawing(str, Enum):
@@ -62,9 +62,9 @@ def graph(
     Bytes are of one item: a row of a batch. Lines that start with ! are copied between host and
     GPU; with ? it is not known.
     """
-    from ensemblegen import found
     from ensemblegen.cli import drawn
     from ensemblegen.placement import Choice
+    from ensemblegen.projects import found
 
     gc.disable()
     if device is not None and profile is not None:

@@ -71,10 +71,11 @@ def is_archive(path: Path) -> bool:
 
 def needs(sources: list[Path], chosen: Chosen) -> list[Need]:
     """The environments of pipelines and of files, each once."""
-    from ensemblegen import outfit, project, targets
+    from ensemblegen import outfit, targets
     from ensemblegen.environments import demands
     from ensemblegen.errors import InputError
     from ensemblegen.placement import Choice
+    from ensemblegen.projects import project
 
     found: list[Need] = []
     for path in sources:
@@ -95,7 +96,7 @@ def needs(sources: list[Path], chosen: Chosen) -> list[Need]:
 def _holds_pipelines(path: Path) -> bool:
     """Whether it is a pipeline.yaml, or a folder of some; not what steps run in."""
     from ensemblegen import source
-    from ensemblegen.found import find
+    from ensemblegen.projects.found import find
 
     if is_archive(path):
         return path.is_dir() and bool(find(path))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ensemblegen.client.session import Session
     from ensemblegen.engine.server import Options
     from ensemblegen.plan import Plan, Project
-    from ensemblegen.project import Examined
+    from ensemblegen.projects.project import Examined
 
 
 def test(
@@ -48,7 +48,7 @@ def test(
     from ensemblegen.engine.server import Options
     from ensemblegen.placement import Choice
     from ensemblegen.plan import Project
-    from ensemblegen.project import sound
+    from ensemblegen.projects.project import sound
 
     examined = sound(target, Choice(device, profile, fuse))
     plans = _tested(examined, pipeline)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ensemblegen.cli.render import visible
 
 if TYPE_CHECKING:
-    from ensemblegen.edges import Edge, End, Traffic
+    from ensemblegen.traffic.edges import Edge, End, Traffic
     from ensemblegen.types import Dim
 
 _SHOWN = 6
@@ -99,7 +99,7 @@ def arrow(edge: Edge) -> str:
 
 
 def batch(edge: Edge) -> str:
-    from ensemblegen.amount import bytes_text
+    from ensemblegen.traffic.amount import bytes_text
 
     return f"{bytes_text(edge.full)} in a batch of {edge.batch}" if edge.full is not None else ""
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ensemblegen.edges import Edge, End, Traffic
-from ensemblegen.wires import Step
+from ensemblegen.traffic.edges import Edge, End, Traffic
+from ensemblegen.traffic.wires import Step
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ensemblegen import __version__, edges, json_text, manifest
+from ensemblegen import __version__, json_text, manifest
 from ensemblegen.content import Content, Linked, sha256, size
-from ensemblegen.edges import Traffic
 from ensemblegen.emit import config, serving
 from ensemblegen.manifest import (
     Manifest,
@@ -29,6 +28,8 @@ from ensemblegen.members.backend import files_of, kept, name_of
 from ensemblegen.members.bls import calls_of
 from ensemblegen.pbtxt import printer
 from ensemblegen.plan import Interface, Plan, Project
+from ensemblegen.traffic import edges
+from ensemblegen.traffic.edges import Traffic
 from ensemblegen.words import Place
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Answers a condition for all rows of a request: the tree that `ensemblegen.condition` made.
+"""Answers a condition for all rows of a request: the tree that `branches.condition` made.
 
 A constant takes the element type of what it is compared with, as in numpy 2 and torch: 0.1 equals
 what is 0.1 as fp32. NaN is unequal to everything and not less or more than anything.

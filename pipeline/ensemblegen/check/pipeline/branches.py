@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from ensemblegen import condition
+from ensemblegen.branches import condition
+from ensemblegen.branches.routes import Fallback, chain, stand_ins
 from ensemblegen.check.pipeline.defaults import unfit
 from ensemblegen.errors import Problem, Span, did_you_mean
 from ensemblegen.graph import Graph, Node, Source
 from ensemblegen.places import At
-from ensemblegen.routes import Fallback, chain, stand_ins
 from ensemblegen.types import DType, Tensor, compatible
 
 _INTEGERS = frozenset({DType.INT32, DType.INT64, DType.UINT8, DType.UINT16, DType.UINT32})

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ensemblegen import warmup
+from ensemblegen.branches.routes import item
 from ensemblegen.check.pipeline.fields import snake
 from ensemblegen.errors import Problem
 from ensemblegen.graph import Graph, Node
 from ensemblegen.places import At
-from ensemblegen.routes import item
 from ensemblegen.serving import QueuePolicy, Serving
 from ensemblegen.targets import ENSEMBLE_CACHE
 from ensemblegen.types import Tensor

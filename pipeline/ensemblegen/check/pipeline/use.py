@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ensemblegen.branches.routes import stand_ins
 from ensemblegen.errors import Problem, nearest
 from ensemblegen.graph import Graph, Node
 from ensemblegen.parts import Source
-from ensemblegen.routes import stand_ins
 
 
 def use(graph: Graph) -> Iterator[Problem]:

@@ -13,12 +13,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from ensemblegen import amount
-from ensemblegen.amount import Amount
 from ensemblegen.members import Memory
 from ensemblegen.plan import Plan
+from ensemblegen.traffic import amount
+from ensemblegen.traffic.amount import Amount
+from ensemblegen.traffic.wires import Side, Step, Wires
 from ensemblegen.types import DType, Tensor
-from ensemblegen.wires import Side, Step, Wires
 
 _STRINGS = Memory("host", "strings are always in host memory")
 _REQUEST = Memory(

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ensemblegen import edges, matrix
 from ensemblegen.compile import Checked
-from ensemblegen.edges import Edge, End
 from ensemblegen.errors import Problem, Span, in_order
 from ensemblegen.graph import Graph, Node
+from ensemblegen.projects import matrix
+from ensemblegen.traffic import edges
+from ensemblegen.traffic.edges import Edge, End
 from ensemblegen.words import Device
 
 

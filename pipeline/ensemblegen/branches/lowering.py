@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ensemblegen import routes
+from ensemblegen.branches import routes
+from ensemblegen.branches.routes import Route
+from ensemblegen.branches.routing import Bls
 from ensemblegen.graph import Graph, Inner, Node, Source
 from ensemblegen.members import Member, MemberTensor
 from ensemblegen.members.bls import BLS, Call, Calls
 from ensemblegen.members.existing import found_of
 from ensemblegen.placement import Devices, Placement
-from ensemblegen.routes import Route
-from ensemblegen.routing import Bls
 from ensemblegen.serving import DynamicBatching
 from ensemblegen.spec import PipelineSpec
 from ensemblegen.targets import Target

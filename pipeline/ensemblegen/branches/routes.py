@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from ensemblegen import condition
-from ensemblegen.condition import Condition, ConditionError
+from ensemblegen.branches import condition
+from ensemblegen.branches.condition import Condition, ConditionError
 from ensemblegen.errors import did_you_mean
 from ensemblegen.members import Port, Signature, Site
 from ensemblegen.parts import Link, Source

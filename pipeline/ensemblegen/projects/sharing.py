@@ -13,11 +13,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from ensemblegen import matrix
 from ensemblegen.compile import Checked
 from ensemblegen.emit import identity
 from ensemblegen.members import Member
 from ensemblegen.plan import Plan
+from ensemblegen.projects import matrix
 from ensemblegen.source import Axes
 
 

@@ -12,16 +12,17 @@ from functools import cached_property
 from pathlib import Path
 
 from ensemblegen import compile as compiler
-from ensemblegen import manifest, matrix, source
+from ensemblegen import manifest, source
 from ensemblegen.compile import FROM_FILE, Checked
 from ensemblegen.errors import InputError, Problem, Span, in_order
-from ensemblegen.found import PIPELINE, find
 from ensemblegen.members import Member
 from ensemblegen.members.backend import name_of
 from ensemblegen.members.bls import author, calls_of
 from ensemblegen.members.fused import steps_of
 from ensemblegen.placement import Choice
 from ensemblegen.plan import Plan, Project
+from ensemblegen.projects import matrix
+from ensemblegen.projects.found import PIPELINE, find
 from ensemblegen.source import Document
 
 
@@ -72,7 +73,7 @@ class Examined:
             if each.graph.document.axes:
                 templates.setdefault(each.graph.document.path, []).append(number)
         if templates:
-            from ensemblegen import sharing  # it loads what only compiling needs
+            from ensemblegen.projects import sharing
         for numbers in templates.values():
             shared = sharing.share([(self.checked[i], plans[i]) for i in numbers])
             for number, plan in zip(numbers, shared, strict=True):

@@ -1,0 +1,1 @@
+"""`when`, `else` and `map`: their words, and what they make of the graph and of the plan."""
