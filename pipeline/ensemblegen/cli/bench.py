@@ -7,7 +7,7 @@ import math
 import shlex
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,16 +16,21 @@ import typer
 
 from ensemblegen.bench.points import Arrivals, Options, Point
 from ensemblegen.cli import destination
-from ensemblegen.cli.meant import PipelineOption
-from ensemblegen.cli.render import Format, json_text, print_json, stderr_console
-from ensemblegen.cli.serve import (
+from ensemblegen.cli.options import (
     EngineOption,
+    FormatOption,
     LogOption,
+    PipelineOption,
+    RowsOption,
     ServerOption,
+    ShapeOption,
     TimeoutOption,
+    address_of,
     positive,
-    require_one_name,
+    shapes_of,
 )
+from ensemblegen.cli.render import Format, json_text, print_json, stderr_console
+from ensemblegen.cli.serve import require_one_name
 from ensemblegen.client.interface import Protocol
 from ensemblegen.engine.locate import Choice
 
@@ -58,18 +63,8 @@ def bench(
     against: Annotated[
         Path | None, typer.Option(help="Compare with this repository or pipeline, in turns.")
     ] = None,
-    input: Annotated[
-        str | None,
-        typer.Option(
-            "--input",
-            "-i",
-            help="examples, generated, or a .jsonl or .csv file. [default: examples, if any]",
-        ),
-    ] = None,
-    shape: Annotated[
-        list[str] | None,
-        typer.Option(help="NAME:1,2: the item shape of a generated input whose sizes are open."),
-    ] = None,
+    input: RowsOption = None,
+    shape: ShapeOption = None,
     seed: Annotated[int, typer.Option(min=0, help="Of generated inputs and arrivals.")] = 0,
     batch: Annotated[str, typer.Option(help="Rows in a request: 1,8,64.")] = "1",
     concurrency: Annotated[
@@ -103,7 +98,7 @@ def bench(
     server: ServerOption = None,
     timeout: TimeoutOption = 300.0,
     log_file: LogOption = None,
-    format: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.human,
+    format: FormatOption = Format.human,
 ) -> None:
     """Measure a served pipeline: throughput, latency, and where the time of a request goes.
 
@@ -121,13 +116,13 @@ def bench(
             destination.require_writable(path, option)
     wanted = Wanted(
         target=target,
-        url=_address(url),
+        url=address_of(url, "--url") if url is not None else None,
         pipeline=pipeline,
         model=model,
         devices=_words(devices),
         against=against,
         input=input,
-        shapes=_shapes(shape or []),
+        shapes=shapes_of(shape),
         seed=seed,
         protocol=protocol,
         engine=engine,
@@ -173,29 +168,11 @@ def _require_usage(
         raise typer.BadParameter("--devices and --against exclude each other")
 
 
-def _address(url: str | None) -> str | None:
-    from ensemblegen.client.address import address
-
-    try:
-        return address(url) if url is not None else None
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--url") from None
-
-
 def _words(text: str | None) -> tuple[str, ...]:
     words = tuple(dict.fromkeys(word.strip() for word in (text or "").split(",")))
     if text is not None and not all(words):
         raise typer.BadParameter(f"'{text}' is no list of names", param_hint="--devices")
     return words if text is not None else ()
-
-
-def _shapes(words: list[str]) -> Mapping[str, tuple[int, ...]]:
-    from ensemblegen.bench.inputs import shape
-
-    try:
-        return dict(shape(word) for word in words)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--shape") from None
 
 
 def _points(batch: str, concurrency: str | None, rate: str | None) -> list[Point]:

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ensemblegen.cli.meant import PipelineOption
+from ensemblegen.cli.options import FormatOption, PipelineOption, TargetModelOption, positive
 from ensemblegen.cli.render import Format, console, print_json, stderr_console
-from ensemblegen.cli.serve import positive
 
 if TYPE_CHECKING:
     from ensemblegen.client.interface import Interface
@@ -46,7 +45,6 @@ WaitOption = Annotated[
     float,
     typer.Option("--timeout", help="Seconds for it to be in service.", callback=positive),
 ]
-FormatOption = Annotated[Format, typer.Option("--format", help="How to print it.")]
 
 
 @app.command()
@@ -141,9 +139,7 @@ def invoke(
     endpoint: EndpointOption = None,
     region: RegionOption = None,
     pipeline: PipelineOption = None,
-    target_model: Annotated[
-        str | None, typer.Option(help="The archive to ask on a multi-model endpoint.")
-    ] = None,
+    target_model: TargetModelOption = None,
     format: FormatOption = Format.human,
 ) -> None:
     """Ask an endpoint once.

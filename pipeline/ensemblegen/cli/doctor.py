@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ensemblegen.cli.options import FormatOption
 from ensemblegen.cli.render import Format, console, print_json
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def doctor(
     repository: Annotated[
         Path | None, typer.Argument(help="A repository that is to be served here.")
     ] = None,
-    format: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.human,
+    format: FormatOption = Format.human,
 ) -> None:
     """Say what this machine can serve, and how to mend what it cannot.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ensemblegen.cli import meant
+from ensemblegen.cli.options import FormatOption
 from ensemblegen.cli.render import (
     Format,
     console,
@@ -46,7 +47,6 @@ TargetOption = Annotated[
 OfflineOption = Annotated[
     bool, typer.Option("--offline", help="Use only what is on this machine already.")
 ]
-FormatOption = Annotated[Format, typer.Option("--format", help="For people or machines.")]
 
 
 _NONE = "no step asks for an environment"

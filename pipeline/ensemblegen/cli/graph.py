@@ -11,7 +11,7 @@ import typer
 
 from ensemblegen.cli.compile import ForbidOption, FuseOption
 from ensemblegen.cli.destination import opened, require_writable
-from ensemblegen.cli.meant import PipelineOption
+from ensemblegen.cli.options import PipelineOption
 from ensemblegen.cli.render import console, json_text, visible
 from ensemblegen.traffic import amount
 

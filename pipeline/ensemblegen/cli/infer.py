@@ -13,7 +13,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ensemblegen.cli import destination
-from ensemblegen.cli.meant import PipelineOption
+from ensemblegen.cli.options import (
+    DeviceOption,
+    EngineOption,
+    FormatOption,
+    LogOption,
+    PipelineOption,
+    ServerOption,
+    TargetModelOption,
+    TimeoutOption,
+    address_of,
+)
 from ensemblegen.cli.render import (
     Format,
     console,
@@ -22,18 +32,7 @@ from ensemblegen.cli.render import (
     problem_json,
     stderr_console,
 )
-from ensemblegen.cli.serve import (
-    DeviceOption,
-    EngineOption,
-    LogOption,
-    Meant,
-    ServerOption,
-    TimeoutOption,
-    interface_of,
-    require_one_name,
-    started,
-    target_of,
-)
+from ensemblegen.cli.serve import Meant, interface_of, require_one_name, started, target_of
 from ensemblegen.client.interface import Protocol
 from ensemblegen.engine.locate import Choice
 
@@ -85,9 +84,7 @@ def infer(
     sagemaker: Annotated[
         str | None, typer.Option(help="host:port of a SageMaker endpoint on this machine.")
     ] = None,
-    target_model: Annotated[
-        str | None, typer.Option(help="The archive of a multi-model endpoint to call.")
-    ] = None,
+    target_model: TargetModelOption = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Send and receive JSON, not bytes (--sagemaker).")
     ] = False,
@@ -106,7 +103,7 @@ def infer(
     device: DeviceOption = None,
     timeout: TimeoutOption = 300.0,
     log_file: LogOption = None,
-    format: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.human,
+    format: FormatOption = Format.human,
 ) -> None:
     """Call a pipeline with one row of values, or with every row of a file.
 
@@ -121,8 +118,8 @@ def infer(
     _require_usage(repository, url or sagemaker, input, file)
     _require_sagemaker(repository, url, sagemaker, target_model, as_json=as_json)
     require_one_name(repository, pipeline, model)
-    url = _address(url, "--url") if url is not None else None
-    sagemaker = _address(sagemaker, "--sagemaker") if sagemaker is not None else None
+    url = address_of(url, "--url") if url is not None else None
+    sagemaker = address_of(sagemaker, "--sagemaker") if sagemaker is not None else None
     if output is not None:
         destination.require_writable(output)
     meant = (
@@ -180,15 +177,6 @@ def _require_sagemaker(
     if repository is None:
         # Nothing there says what the pipeline takes: the adaptor has no metadata.
         raise typer.BadParameter("give the archive or the repository that the endpoint serves")
-
-
-def _address(url: str, option: str) -> str:
-    from ensemblegen.client.address import address
-
-    try:
-        return address(url)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint=option) from None
 
 
 def _rows(interface: Interface | None, input: list[str], file: str | None) -> Iterator[Row]:

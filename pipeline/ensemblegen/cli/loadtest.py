@@ -11,8 +11,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ensemblegen.cli import destination
+from ensemblegen.cli.options import (
+    EngineOption,
+    FormatOption,
+    LogOption,
+    RowsOption,
+    ServerOption,
+    ShapeOption,
+    TargetModelOption,
+    TimeoutOption,
+    address_of,
+    shapes_of,
+)
 from ensemblegen.cli.render import Format, json_text, print_json
-from ensemblegen.cli.serve import EngineOption, LogOption, ServerOption, TimeoutOption
 from ensemblegen.engine.locate import Choice
 
 if TYPE_CHECKING:
@@ -39,9 +50,7 @@ def loadtest(
     ] = None,
     region: Annotated[str | None, typer.Option(help="Of the endpoint.")] = None,
     model: Annotated[str | None, typer.Option(help="The model, if not the pipeline.")] = None,
-    target_model: Annotated[
-        str | None, typer.Option(help="The archive to ask on a multi-model endpoint.")
-    ] = None,
+    target_model: TargetModelOption = None,
     phase: Annotated[
         list[str] | None,
         typer.Option(
@@ -64,18 +73,8 @@ def loadtest(
     instance: Annotated[
         str | None, typer.Option(help="The machine that is loaded, as prices name it.")
     ] = None,
-    input: Annotated[
-        str | None,
-        typer.Option(
-            "--input",
-            "-i",
-            help="examples, generated, or a .jsonl or .csv file. [default: examples, if any]",
-        ),
-    ] = None,
-    shape: Annotated[
-        list[str] | None,
-        typer.Option(help="NAME:1,2: the item shape of a generated input whose sizes are open."),
-    ] = None,
+    input: RowsOption = None,
+    shape: ShapeOption = None,
     seed: Annotated[int, typer.Option(min=0, help="Of generated inputs.")] = 0,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The result as JSON; - for stdout.")
@@ -84,7 +83,7 @@ def loadtest(
     server: ServerOption = None,
     timeout: TimeoutOption = 300.0,
     log_file: LogOption = None,
-    format: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.human,
+    format: FormatOption = Format.human,
 ) -> None:
     """Load a server or an endpoint with users that come in phases; say what it takes and costs.
 
@@ -92,7 +91,6 @@ def loadtest(
 
     The exit code is 1 if a request failed, or a configuration of the matrix could not be run.
     """
-    from ensemblegen.bench.inputs import shape as shapes
     from ensemblegen.cli.loadtest_targets import Sending
     from ensemblegen.loadtest import prices as price_files
     from ensemblegen.loadtest.matrix import Configuration
@@ -103,10 +101,6 @@ def loadtest(
     _require_usage(given, matrix, phase)
     if output is not None:
         destination.require_writable(output)
-    try:
-        sizes = dict(shapes(word) for word in shape or [])
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--shape") from None
     wanted = (
         _read(matrix, target_rate)
         if matrix is not None
@@ -116,7 +110,7 @@ def loadtest(
     )
     known = price_files.read(prices) if prices is not None else None
     needs = _needs(wanted, known)
-    sending = Sending(input, sizes, seed, engine, server, timeout, log_file)
+    sending = Sending(input, shapes_of(shape), seed, engine, server, timeout, log_file)
     rows = list(_rows(wanted, needs, sending, alone=matrix is None))
     _deliver(rows, _Delivery(format, output, wanted, known))
     if any(each.failed or (each.answered == 0 and each.not_run is None) for each in rows):
@@ -152,20 +146,12 @@ def _require_usage(given: Configuration, matrix: Path | None, phase: list[str] |
     if len(said) > 1:
         raise typer.BadParameter(f"{' and '.join(said)} exclude each other")
     for option in ("--url", "--sagemaker"):
-        _require_address(option, places[option])
+        if places[option] is not None:
+            address_of(str(places[option]), option)
     if given.pipeline is None and said != ["--url"]:
         raise typer.BadParameter(
             "give a repository or a pipeline: to serve, or to say what is taken there"
         )
-
-
-def _require_address(option: str, url: str | None) -> None:
-    from ensemblegen.client.address import address
-
-    try:
-        address(url or "localhost:8000")
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint=option) from None
 
 
 def _read(path: Path, rate: float | None) -> Matrix:

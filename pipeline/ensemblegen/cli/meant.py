@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -15,12 +15,6 @@ if TYPE_CHECKING:
     from ensemblegen.environments.store import Store
     from ensemblegen.errors import Problem
     from ensemblegen.outfit import Need
-
-
-PipelineOption = Annotated[
-    str | None,
-    typer.Option("--pipeline", metavar="NAME", help="Which pipeline is meant, of several."),
-]
 
 
 class Chosen:

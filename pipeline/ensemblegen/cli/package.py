@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ensemblegen.cli.options import FormatOption
 from ensemblegen.cli.render import Format, console, print_json
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def sagemaker(
     model: Annotated[
         str | None, typer.Option(help="The model that requests go to, if it cannot be told.")
     ] = None,
-    format: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.human,
+    format: FormatOption = Format.human,
 ) -> None:
     """Pack repositories for Amazon SageMaker, with the variables of their endpoint.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,37 +12,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ensemblegen.cli import serve_sagemaker
-from ensemblegen.cli.meant import PipelineOption
+from ensemblegen.cli.options import (
+    DeviceOption,
+    EngineOption,
+    FormatOption,
+    LogOption,
+    PipelineOption,
+    ServerOption,
+    TimeoutOption,
+)
 from ensemblegen.cli.render import Format, console, stderr_console
 from ensemblegen.engine.locate import Choice
 
 if TYPE_CHECKING:
     from ensemblegen.client.interface import Interface
     from ensemblegen.engine.server import Options, Server
-
-EngineOption = Annotated[Choice, typer.Option("--engine", help="Which tritonserver to use.")]
-ServerOption = Annotated[
-    Path | None, typer.Option("--server", help="A tritonserver, or the folder around its bin/.")
-]
-DeviceOption = Annotated[
-    str | None,
-    typer.Option("--device", help="cpu, gpu or a profile: serve those configs of the repository."),
-]
-
-
-def positive(seconds: float) -> float:
-    if not (math.isfinite(seconds) and seconds > 0):
-        raise typer.BadParameter("a number of seconds above 0")
-    return seconds
-
-
-TimeoutOption = Annotated[
-    float,
-    typer.Option("--timeout", help="Seconds for all models to be ready.", callback=positive),
-]
-LogOption = Annotated[
-    Path | None, typer.Option("--log-file", help="Write the server's log there (/dev/stderr too).")
-]
 
 
 def serve(
@@ -72,7 +55,7 @@ def serve(
     ] = None,
     timeout: TimeoutOption = 300.0,
     log_file: LogOption = None,
-    format: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.human,
+    format: FormatOption = Format.human,
 ) -> None:
     """Serve a repository with a real Triton until Ctrl-C.
 

@@ -11,9 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ensemblegen.cli.compile import EnvironmentsOption, FuseOption, complete, put
-from ensemblegen.cli.meant import PipelineOption
+from ensemblegen.cli.options import (
+    EngineOption,
+    LogOption,
+    PipelineOption,
+    ServerOption,
+    TimeoutOption,
+)
 from ensemblegen.cli.render import Format, console, print_json
-from ensemblegen.cli.serve import EngineOption, LogOption, ServerOption, TimeoutOption, started
+from ensemblegen.cli.serve import started
 from ensemblegen.engine.locate import Choice as EngineChoice
 
 if TYPE_CHECKING:
