@@ -1,6 +1,6 @@
 """200 readability pipelines on one multi-model endpoint, swapped under a memory limit.
 
-    python bench/fleet.py [--archives 200] [--requests 5000] [--memory 8192] [--threads 8]
+    python bench/fleet.py [--archives 200] [--requests 5000] [--memory 10240] [--threads 8]
 
 Trains ten pairs of models from different seeds, for a few seconds each; a template makes twenty
 pipelines of each pair, which look at 8 to 46 tokens of a text. Compiles and packs them, puts the
@@ -168,7 +168,7 @@ def bucket(archives: Path) -> Iterator[Bucket]:
     from moto.server import ThreadedMotoServer
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it would tell of each request
-    server = ThreadedMotoServer(port=0, verbose=False)
+    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     server.start()
     try:
         host, port = server.get_host_and_port()
@@ -289,7 +289,7 @@ def main() -> None:
     )
     parser.add_argument("--archives", type=int, default=200)
     parser.add_argument("--requests", type=int, default=5000)
-    parser.add_argument("--memory", type=int, default=8192, help="MiB for the server and its stubs")
+    parser.add_argument("--memory", type=int, default=10240, help="MiB for server and stubs")
     parser.add_argument("--threads", type=int, default=8)
     today = f"{datetime.now(tz=timezone.utc):%Y-%m-%d}"
     parser.add_argument("--output", type=Path, default=ROOT / f"bench/results/{today}-fleet.json")

@@ -98,7 +98,9 @@ def _draw(endpoint: Endpoint, address: str, archives: list[str] | None) -> None:
     out.print(f"  http://{address}/ping")
     out.print(f"  http://{address}/invocations")
     call = f"ensemblegen infer ARCHIVE --sagemaker http://{address}"
-    if archives is not None:
+    if archives is None:
+        out.print("  on every address of this machine: the adaptor has no flag for one")
+    else:
         out.print(f"  {len(archives)} archives, each loaded when a request asks for it")
         call += f" --target-model {archives[0]}"
     out.print(f"try it: {escape(call)} --input NAME=VALUE", soft_wrap=True)

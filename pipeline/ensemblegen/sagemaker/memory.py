@@ -1,4 +1,4 @@
-"""What a server and its stubs take: their memory, each shared page counted once."""
+"""What a server and its stubs take of the machine's memory."""
 
 from __future__ import annotations
 
@@ -11,8 +11,13 @@ _PROC = Path("/proc")
 
 
 def of_tree(pid: int) -> int:
-    """Bytes of the process and all below it; those that end meanwhile count nothing."""
-    return sum(_own(each) for each in _tree(pid))
+    """Bytes of the process and all below it; those that end meanwhile count nothing.
+
+    Of shared memory the part of those below counts, since the server maps all of it, too. Files
+    that are mapped, such as libraries, do not: the kernel takes them back where memory is short.
+    """
+    found = [_resident(each) for each in _tree(pid)]
+    return sum(anonymous for anonymous, _ in found) + sum(shared for _, shared in found[1:])
 
 
 def works_in(pid: int, folder: Path) -> bool:
@@ -49,10 +54,12 @@ def _words(pid: int) -> bytes:
         return b""
 
 
-def _own(pid: int) -> int:
+def _resident(pid: int) -> tuple[int, int]:
+    """Bytes of its own and of shared memory. Counters of the kernel: nothing is walked for them."""
     try:
-        text = (_PROC / str(pid) / "smaps_rollup").read_text()
+        text = (_PROC / str(pid) / "status").read_text(errors="replace")
     except OSError:
-        return 0
-    line = next((each for each in text.splitlines() if each.startswith("Pss:")), "Pss: 0 kB")
-    return int(line.split()[1]) * 1024
+        return 0, 0
+    said = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+    own, shared = (int(said.get(name, "0").split()[0]) * 1024 for name in ("RssAnon", "RssShmem"))
+    return own, shared
