@@ -262,6 +262,7 @@ CODES = {
     "E645": Code("a multi-model endpoint would not load a model"),
     "E646": Code("an archive that cannot be unpacked"),
     "E647": Code("SageMaker's container cannot be told this"),
+    "E648": Code("an environment is not in a package", "warning"),
     "E649": Code("sagemaker.json cannot be used"),
     "E650": Code("a deployment does not say enough"),
     "E651": Code("an archive is not the one that was packaged"),

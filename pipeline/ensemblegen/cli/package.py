@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ensemblegen.cli.options import FormatOption
-from ensemblegen.cli.render import Format, console, print_json
+from ensemblegen.cli.render import Format, console, print_json, print_problems, problem_json
 
 if TYPE_CHECKING:
     from ensemblegen.package.sagemaker import Package
@@ -62,6 +62,7 @@ def sagemaker(
     found = [
         each for path in repositories for each in target.prepare(path, model, multi_model=many)
     ]
+    warnings = [problem for each in found for problem in each.warnings]
     if multi_model is not None:
         destination.require_writable(multi_model / described.NAME, "--multi-model")
         packed = target.write_many(found, multi_model)
@@ -69,8 +70,10 @@ def sagemaker(
         destination.require_writable(output)
         packed = target.write(found[0], output)
     if format is Format.json:
-        print_json({"ok": True, **target.description(packed).model_dump()})
+        told = target.description(packed).model_dump()
+        print_json({"ok": True, **told, "problems": [problem_json(each) for each in warnings]})
     else:
+        print_problems(warnings)
         _draw(packed)
 
 

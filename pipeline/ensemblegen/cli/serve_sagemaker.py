@@ -42,7 +42,7 @@ def serve(path: Path, options: Options, host: str, limit: int | None, format: Fo
         with stderr_console().status("starting tritonserver"):
             endpoint = Endpoint.single(path, options)
         with endpoint:
-            _told(endpoint, endpoint.address, None, format)
+            _told(endpoint, endpoint.address, path, format)
             raise MachineError(_ended(endpoint))
     else:
         raise InputError([Problem("E646", f"{path} is not there")])
@@ -69,42 +69,62 @@ def _many(path: Path, options: Options, host: str, limit: int | None, format: Fo
         raise MachineError(_ended(endpoint))
 
 
-def _told(endpoint: Endpoint, address: str, archives: list[str] | None, format: Format) -> None:
+def _told(endpoint: Endpoint, address: str, serves: Path | list[str], format: Format) -> None:
     """Say where it is, and wait."""
     if format is Format.json:
         # One line, at once: the reader waits for it.
-        print(json.dumps(_json(endpoint, address, archives)), flush=True)
+        print(json.dumps(_json(endpoint, address, serves)), flush=True)
     else:
-        _draw(endpoint, address, archives)
+        _draw(endpoint, address, serves)
     endpoint.wait()
 
 
-def _json(endpoint: Endpoint, address: str, archives: list[str] | None) -> dict[str, Any]:
+def _json(endpoint: Endpoint, address: str, serves: Path | list[str]) -> dict[str, Any]:
+    many = isinstance(serves, list)
     found: dict[str, Any] = {
         "ready": True,
         "engine": str(endpoint.engine),
         "pid": endpoint.pid,
         "sagemaker": address,
-        "multi_model": archives is not None,
+        "multi_model": many,
     }
-    return found if archives is None else {**found, "archives": archives}
+    return {**found, "archives": serves} if many else found
 
 
-def _draw(endpoint: Endpoint, address: str, archives: list[str] | None) -> None:
+def _draw(endpoint: Endpoint, address: str, serves: Path | list[str]) -> None:
     from rich.markup import escape
 
     out = console()
     out.print(f"[bold]{escape(str(endpoint.engine))}[/] behind its SageMaker adaptor")
     out.print(f"  http://{address}/ping")
     out.print(f"  http://{address}/invocations")
-    call = f"ensemblegen infer ARCHIVE --sagemaker http://{address}"
-    if archives is None:
-        out.print("  on every address of this machine: the adaptor has no flag for one")
+    if isinstance(serves, list):
+        out.print(f"  {len(serves)} archives, each loaded when a request asks for it")
+        command = f"ensemblegen infer ARCHIVE --sagemaker {address} --target-model {serves[0]}"
+        lines = [f"{command} --input NAME=VALUE"]
     else:
-        out.print(f"  {len(archives)} archives, each loaded when a request asks for it")
-        call += f" --target-model {archives[0]}"
-    out.print(f"try it: {escape(call)} --input NAME=VALUE", soft_wrap=True)
+        out.print("  on every address of this machine: the adaptor has no flag for one")
+        lines = _calls(serves, address)
+    out.print("try it:")
+    for line in lines:
+        out.print(f"  {escape(line)}", soft_wrap=True)
     out.print("Ctrl-C stops it")
+
+
+def _calls(archive: Path, address: str) -> list[str]:
+    """Calls of an archive that says what it takes."""
+    from ensemblegen.client import snippets
+    from ensemblegen.client.interface import Interface
+    from ensemblegen.client.sagemaker import described
+    from ensemblegen.errors import InputError
+
+    try:
+        interface = Interface.of(described(archive).pipeline())
+    except InputError:
+        return [f"curl -s http://{address}/invocations -d @request.json"]
+    curl = snippets.invocation(address, interface)
+    command = snippets.infer_endpoint(address, interface, str(archive))
+    return [command] if curl is None else [curl, command]
 
 
 def _ended(endpoint: Endpoint) -> str:

@@ -7,6 +7,7 @@ import shlex
 from typing import Any
 
 from ensemblegen.client.interface import Interface, wire
+from ensemblegen.client.protocol import JSON
 from ensemblegen.manifest import ManifestTensor
 from ensemblegen.types import DType
 
@@ -17,6 +18,34 @@ _NOT_IN_JSON = (DType.FP16, DType.BF16)
 
 def curl(url: str, interface: Interface) -> str | None:
     """A call without any client; None where JSON cannot carry a type."""
+    body = _body(interface)
+    if body is None:
+        return None
+    return f"curl -s http://{url}/v2/models/{interface.model}/infer -d {shlex.quote(body)}"
+
+
+def invocation(url: str, interface: Interface) -> str | None:
+    """The same of an endpoint that speaks SageMaker's protocol."""
+    body = _body(interface)
+    if body is None:
+        return None
+    kind = shlex.quote(f"Content-Type: {JSON}")
+    return f"curl -s http://{url}/invocations -H {kind} -d {shlex.quote(body)}"
+
+
+def infer(url: str, interface: Interface) -> str:
+    """A call with our own command."""
+    words = ["ensemblegen", "infer", "--url", url, "--model", interface.model]
+    return shlex.join([*words, *_inputs(interface)])
+
+
+def infer_endpoint(url: str, interface: Interface, archive: str) -> str:
+    """The same of an endpoint that serves `archive`."""
+    words = ["ensemblegen", "infer", archive, "--sagemaker", url]
+    return shlex.join([*words, *_inputs(interface)])
+
+
+def _body(interface: Interface) -> str | None:
     required = [tensor for tensor in interface.inputs if not tensor.optional]
     if any(tensor.dtype in _NOT_IN_JSON for tensor in (*required, *interface.outputs)):
         return None
@@ -29,17 +58,15 @@ def curl(url: str, interface: Interface) -> str | None:
         }
         for tensor in required
     ]
-    body = json.dumps({"inputs": inputs})
-    return f"curl -s http://{url}/v2/models/{interface.model}/infer -d {shlex.quote(body)}"
+    return json.dumps({"inputs": inputs})
 
 
-def infer(url: str, interface: Interface) -> str:
-    """The same with our own command."""
-    words = ["ensemblegen", "infer", "--url", url, "--model", interface.model]
+def _inputs(interface: Interface) -> list[str]:
+    words = []
     for tensor in interface.inputs:
         if not tensor.optional:
             words += ["--input", f"{tensor.name}={_word(tensor)}"]
-    return shlex.join(words)
+    return words
 
 
 def _word(tensor: ManifestTensor) -> str:

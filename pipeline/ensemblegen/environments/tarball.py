@@ -81,7 +81,7 @@ class Blocks:
         try:
             from isal import isal_zlib
         except ImportError:
-            hint = "install `ensemblegen[environments]`"
+            hint = "pip install isal"
             raise Fault("tool", "packing needs the Python package isal", hint) from None
         self._zlib = isal_zlib
         self._file = file

@@ -44,6 +44,8 @@ class Prepared:
     files: dict[str, Item]
     sized: bool
     target: str
+    warnings: tuple[Problem, ...] = ()
+    """What the container is to have by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +217,28 @@ def _prepared(repository: Repository, pipeline: Pipeline, *, multi_model: bool) 
     if made is not None:
         files[manifest.NAME] = _manifest(made, pipeline, files, embedded)
     target = made.target if made else EMBEDDED_RELEASE
-    return Prepared(pipeline, files, sized=made is not None, target=target)
+    warnings = tuple(_bare(made, pipeline)) if made else ()
+    return Prepared(pipeline, files, made is not None, target, warnings)
+
+
+def _bare(made: Manifest, pipeline: Pipeline) -> Iterator[Problem]:
+    """Environments that the author named, and that were left out when it was compiled."""
+    declared = {each.name: each.environment for each in made.models}
+    lacking: dict[str, list[str]] = {}
+    for model in pipeline.models:
+        environment = declared.get(model.name)
+        if environment is not None and model.environment is None:
+            lacking.setdefault(environment, []).append(model.name)
+    for environment, models in sorted(lacking.items()):
+        message = (
+            f"the environment '{environment}' is not in the package: {', '.join(sorted(models))} "
+            "will run in the Python of the container, with what is installed there"
+        )
+        hint = (
+            "build it with `ensemblegen env build PIPELINE`, and compile with "
+            "`--environments beside`"
+        )
+        yield Problem("E648", message, hint=hint)
 
 
 def _manifest(
