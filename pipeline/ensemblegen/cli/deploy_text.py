@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ensemblegen.cli.render import Format, console, print_error, print_json, stderr_console
-from ensemblegen.deploy.aws import Call
+from ensemblegen.deploy.call import Call
 from ensemblegen.deploy.plan import Step, Wait
 from ensemblegen.deploy.upload import Upload
 from ensemblegen.errors import EnsemblegenError

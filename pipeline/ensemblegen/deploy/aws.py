@@ -6,25 +6,16 @@ Credentials are found by boto3's own chain and nowhere else. Nothing is imported
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 from ensemblegen.deploy import faults
+from ensemblegen.deploy.call import Call
 from ensemblegen.errors import MachineError
 
 _INSTALL = "pip install 'ensemblegen[sagemaker]'"
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One call of boto3: client, method and parameters, and what it is for."""
-
-    service: str
-    operation: str
-    parameters: Mapping[str, Any]
-    why: str = ""
 
 
 @dataclass

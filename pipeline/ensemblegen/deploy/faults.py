@@ -11,12 +11,10 @@ import contextlib
 import importlib
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ensemblegen.deploy.call import Call
 from ensemblegen.errors import EnsemblegenError, InputError, MachineError, Problem
-
-if TYPE_CHECKING:
-    from ensemblegen.deploy.aws import Call
 
 _EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"}
 _STRANGER = {"InvalidClientTokenId", "UnrecognizedClientException", "InvalidAccessKeyId",

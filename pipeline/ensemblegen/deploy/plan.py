@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ensemblegen.deploy import upload
-from ensemblegen.deploy.aws import Call
+from ensemblegen.deploy.call import Call
 from ensemblegen.deploy.state import SHA256, State, Stored
 from ensemblegen.deploy.upload import Upload
 from ensemblegen.deploy.wanted import SCALED, Place, Wanted, pairs, resource

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ensemblegen.deploy.aws import Aws, Call
+from ensemblegen.deploy.aws import Aws
+from ensemblegen.deploy.call import Call
 from ensemblegen.deploy.state import SHA256
 from ensemblegen.deploy.wanted import Place
 from ensemblegen.errors import MachineError

@@ -19,7 +19,8 @@ from ensemblegen.client import invocation
 from ensemblegen.client.interface import Interface
 from ensemblegen.client.protocol import TARGET
 from ensemblegen.client.tensors import Array
-from ensemblegen.deploy.aws import Aws, Call
+from ensemblegen.deploy.aws import Aws
+from ensemblegen.deploy.call import Call
 from ensemblegen.errors import EnsemblegenError, InputError, Problem
 
 _END = b"\n"
