@@ -291,6 +291,7 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=5000)
     parser.add_argument("--memory", type=int, default=10240, help="MiB for server and stubs")
     parser.add_argument("--threads", type=int, default=8)
+    parser.add_argument("--log-file", type=Path, help="for the server's log")
     today = f"{datetime.now(tz=timezone.utc):%Y-%m-%d}"
     parser.add_argument("--output", type=Path, default=ROOT / f"bench/results/{today}-fleet.json")
     given = parser.parse_args()
@@ -314,7 +315,11 @@ def measured(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
     asked = Asked(chosen, interface, texts, truth(chosen, folder, texts))
     with contextlib.ExitStack() as stack:
         there = stack.enter_context(bucket(archives))
-        options = Options(port=choose("127.0.0.1", Wanted()).http, variables=variables(archives))
+        options = Options(
+            port=choose("127.0.0.1", Wanted()).http,
+            variables=variables(archives),
+            log_file=given.log_file,
+        )
         endpoint = stack.enter_context(Endpoint.multi(options))
         port = choose("127.0.0.1", Wanted()).http
         front = stack.enter_context(Front(endpoint, there, given.memory << 20, "127.0.0.1", port))
