@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -17,14 +18,33 @@ from ensemblegen.engine.repository import Model
 from ensemblegen.environments import placed
 from ensemblegen.errors import InputError
 from ensemblegen.manifest import ManifestEnvironment
-from ensemblegen.package import endpoint
+from ensemblegen.package import endpoint, naming
 from ensemblegen.package import sagemaker as package
 from ensemblegen.package.pipelines import Pipeline
+from ensemblegen.pbtxt import read as pbtxt
 from tests.commands import run
 from tests.conftest import ROOT
 from tests.server import variants
 
 HAND_WRITTEN = ROOT / "tests" / "hand_written"
+PROBLEMS = ROOT / "tests" / "problems"
+CALLING = """\
+platform: "ensemble"
+max_batch_size: 4
+input { name: "x" data_type: TYPE_FP32 dims: [ 1 ] }
+output { name: "y" data_type: TYPE_FP32 dims: [ 1 ] }
+output { name: "z" data_type: TYPE_FP32 dims: [ 1 ] }
+ensemble_scheduling {
+  step {
+    model_name: "router" model_version: -1
+    input_map { key: "x" value: "x" } output_map { key: "y" value: "y" }
+  }
+  step {
+    model_name: "helper" model_version: -1
+    input_map { key: "x" value: "x" } output_map { key: "y" value: "z" }
+  }
+}
+"""
 BESIDE = "$$TRITON_MODEL_DIRECTORY/../../envs/tiny.tar.gz"
 
 
@@ -140,11 +160,60 @@ def test_ensembles_inside_an_ensemble_are_hidden_from_the_adaptor(tmp_path: Path
         path for path, item in prepared.files.items() if isinstance(item, bytes) and _found(item)
     ]
     assert marked == ["audio.balance/config.pbtxt"]
-    assert b"platform: 'ensemble'" in prepared.files["audio.level/config.pbtxt"]  # type: ignore[operator]
+    (inner,) = (each for path, each in prepared.files.items() if _is_config(path, "audio.level"))
+    assert isinstance(inner, bytes)
+    assert b"platform: 'ensemble'" in inner
+
+
+def _is_config(path: str, model: str) -> bool:
+    return re.fullmatch(rf"{re.escape(model)}-[0-9a-f]{{10}}/config.pbtxt", path) is not None
 
 
 def _found(config: bytes) -> bool:
     return b'platform: "ensemble"' in config
+
+
+def test_models_inside_have_names_of_their_own_on_an_endpoint_of_many(
+    repository: Path, tmp_path: Path
+) -> None:
+    """Triton loads ensembles anew when another archive brings a model of the same name."""
+    other = tmp_path / "other"
+    shutil.copytree(repository, other)
+    source = next(other.rglob("step.json")).parent / "model.py"
+    source.write_text(source.read_text() + "\n# changed\n")
+    found = [package.prepare(each, multi_model=True)[0].files for each in (repository, other)]
+    models = [{path.partition("/")[0] for path in files if "/" in path} for files in found]
+    assert models[0] & models[1] == {"loudspeaker"}
+    assert len(models[0]) == len(models[1]) > 1
+    for names, files in zip(models, found, strict=True):
+        config = files["loudspeaker/config.pbtxt"]
+        assert isinstance(config, bytes)
+        steps = pbtxt.parse(config.decode(), "").message.ensemble_scheduling.step
+        assert {step.model_name for step in steps} == names - {"loudspeaker"}
+        for name in names:
+            told = files[f"{name}/config.pbtxt"]
+            assert isinstance(told, bytes)
+            assert pbtxt.parse(told.decode(), "").message.name in (name, "")
+        described = json.loads(bytes(files["manifest.json"]))  # type: ignore[arg-type]
+        assert {each["name"] for each in described["models"]} == names - {"loudspeaker"}
+        assert set(described["pipelines"][0]["steps"]) == names - {"loudspeaker"}
+
+
+def test_models_that_are_called_by_name_keep_it(tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    shutil.copytree(PROBLEMS / "to_pack/E645", made)
+    (made / "answer/config.pbtxt").write_text(CALLING)
+    (prepared,) = package.prepare(made, multi_model=True)
+    assert {path.partition("/")[0] for path in prepared.files} == {"answer", "helper", "router"}
+
+
+def test_names_that_cannot_be_replaced() -> None:
+    names = {"a": "a-1"}
+    assert naming.config('name: "a" # "a"\n', names) == 'name: "a-1" # "a"\n'
+    assert naming.config("name: 'a'", names) == 'name: "a-1"'
+    assert naming.config('name: "b"', names) == 'name: "b"'
+    with pytest.raises(InputError, match="cannot be replaced"):
+        naming.config('name: ""\n  "a"\n', names)
 
 
 def test_two_pipelines_of_one_name_are_refused(repository: Path, tmp_path: Path) -> None:

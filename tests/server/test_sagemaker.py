@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tarfile
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -235,6 +238,28 @@ def test_the_adaptor_finds_the_pipeline(url: str, archive: str, model: str) -> N
         answered = outputs(invoke(url, archive, case["request"]))
         for output, expected in case["outputs"].items():
             assert answered[output] == pytest.approx(expected["data"], abs=1e-4)
+
+
+def test_a_load_leaves_other_archives_alone(tmp_path: Path) -> None:
+    """Archives of equal model names, which Triton would load anew each time."""
+    names = ("one", "two", "three")
+    made = {name: variants.repository(tmp_path / name, i) for i, name in enumerate(names)}
+    pack_many(tmp_path / "archives", **made)
+    log = tmp_path / "log"
+    chosen = replace(options(), log_file=log)
+    port = choose("127.0.0.1", Wanted()).http
+    with (
+        Endpoint.multi(chosen) as endpoint,
+        Front(endpoint, Folder(tmp_path / "archives"), None, "127.0.0.1", port) as front,
+    ):
+        url = f"http://{front.address}"
+        for i, name in enumerate(names):
+            assert outputs(invoke(url, f"{name}.tar.gz"))["y"] == [1.0 + i]
+        assert httpx.delete(f"{url}/models/two.tar.gz", timeout=60).status_code == 200
+        assert outputs(invoke(url, "one.tar.gz"))["y"] == [1.0]
+    loads = Counter(re.findall(r'"loading: (\S+)"', log.read_text()))
+    assert len(loads) == 9
+    assert set(loads.values()) == {1}
 
 
 def test_the_contract_of_the_container(url: str) -> None:

@@ -28,6 +28,11 @@ def of(models: Iterable[Model], everything: Mapping[str, Model]) -> tuple[Model,
     return tuple(found[name] for name in sorted(found))
 
 
+def makes_requests(model: Model) -> bool:
+    """Whether its Python calls models by itself, by names that may be made in any way."""
+    return any(_CALLS in text for text in model.sources.values())
+
+
 def _needs(model: Model, everything: Mapping[str, Model]) -> set[str]:
     names = set(_named(model))
     if model.is_ensemble:

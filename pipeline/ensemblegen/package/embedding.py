@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,6 +25,8 @@ from ensemblegen.package.contents import Item
 class Embedded:
     """What embedding changes of a repository."""
 
+    names: Mapping[str, str]
+    """What models are called in the package, where that is not as in the repository."""
     files: dict[str, Item] = field(default_factory=dict)
     """Environments, by their paths in the package."""
     dropped: set[str] = field(default_factory=set)
@@ -32,12 +34,12 @@ class Embedded:
     values: dict[str, tuple[str, str]] = field(default_factory=dict)
     """EXECUTION_ENV_PATH of each model, before and after."""
     inside: dict[str, str] = field(default_factory=dict)
-    """Where each model's environment lies in the package."""
+    """Where each model's environment lies in the package, by the model's name in the repository."""
 
 
-def embed(repository: Repository, models: Sequence[Model]) -> Embedded:
+def embed(repository: Repository, models: Sequence[Model], names: Mapping[str, str]) -> Embedded:
     """Find the environments of `models`; InputError E643 for those that cannot be packed."""
-    found = Embedded()
+    found = Embedded(names)
     problems = []
     shared: dict[str, list[tuple[Model, Path]]] = {}
     for model in models:
@@ -86,9 +88,10 @@ def _add(
     own = pipelines.folder(repository, home.name)
     within = place.is_relative_to(own)
     name = place.relative_to(own).as_posix() if within else place.name
-    if not within and f"{home.name}/{name}" in found.inside.values():
+    top = found.names.get(home.name, home.name)
+    if not within and f"{top}/{name}" in found.inside.values():
         name = f"{identity[:16]}-{name}" if place.is_file() else f"{len(found.inside)}-{name}"
-    target = f"{home.name}/{name}"
+    target = f"{top}/{name}"
     if not within:
         found.files |= _items(place, target)
     found.inside[home.name] = target

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ensemblegen import manifest
@@ -26,6 +26,9 @@ class Pipeline:
     """Others that belong to it: no step names them, so only Python code can call them, and the
     server must be told to load them.
     """
+
+    by_name: bool = False
+    """Whether Python code of theirs calls models by their names."""
 
     @property
     def models(self) -> tuple[Model, ...]:
@@ -65,7 +68,20 @@ def find(repository: Repository, model: str | None = None) -> tuple[Pipeline, ..
     else:
         roots = _roots(repository) if model is None else [model]
         found = [_written(root, repository, models) for root in roots]
-    return tuple(sorted(found, key=lambda each: each.name))
+    by_name = {each.name for each in compiled.models if each.calls} if compiled else set()
+    told = (replace(each, by_name=_by_name(repository, each, by_name)) for each in found)
+    return tuple(sorted(told, key=lambda each: each.name))
+
+
+def _by_name(repository: Repository, pipeline: Pipeline, known: set[str]) -> bool:
+    return any(
+        model.name in known
+        or (
+            model.backend == "python"
+            and callees.makes_requests(discover.model(folder(repository, model.name)))
+        )
+        for model in pipeline.models
+    )
 
 
 def folder(repository: Repository, model: str) -> Path:

@@ -18,10 +18,10 @@ from ensemblegen.content import Linked, sha256, size
 from ensemblegen.engine import repository as repositories
 from ensemblegen.engine import server
 from ensemblegen.engine.locate import EMBEDDED_RELEASE
-from ensemblegen.engine.repository import Repository
+from ensemblegen.engine.repository import Model, Repository
 from ensemblegen.errors import InputError, MachineError, Problem
 from ensemblegen.manifest import Manifest, ManifestFile
-from ensemblegen.package import archive, contents, embedding, endpoint, pipelines
+from ensemblegen.package import archive, contents, embedding, endpoint, naming, pipelines
 from ensemblegen.package.archive import Written
 from ensemblegen.package.contents import Item
 from ensemblegen.package.embedding import Embedded
@@ -201,24 +201,39 @@ def _refusals(pipeline: Pipeline, *, multi_model: bool) -> Iterator[Problem]:
 
 
 def _prepared(repository: Repository, pipeline: Pipeline, *, multi_model: bool) -> Prepared:
-    embedded = embedding.embed(repository, pipeline.models)
     files = contents.of_models(repository, (model.name for model in pipeline.models))
-    files = {path: each for path, each in files.items() if path not in embedded.dropped}
-    files |= embedded.files
+    names = naming.of(pipeline, files) if multi_model else {}
+    embedded = embedding.embed(repository, pipeline.models, names)
+    files = {
+        naming.path(path, names): each
+        for path, each in files.items()
+        if path not in embedded.dropped
+    } | embedded.files
     for model in pipeline.models:
         config = pipelines.folder(repository, model.name) / _CONFIG
         text = config.read_text("utf-8", "surrogateescape")
         text = embedding.rewritten(text, embedded.values.get(model.name), model.name)
+        text = naming.config(text, names)
         if multi_model:
             mine = model.name == pipeline.name
             text = adaptor.marked(text) if mine else adaptor.hidden(text)
-        files[f"{model.name}/{_CONFIG}"] = text.encode("utf-8", "surrogateescape")
+        files[naming.path(f"{model.name}/{_CONFIG}", names)] = text.encode(
+            "utf-8", "surrogateescape"
+        )
     made = pipelines.made(repository.path)
     if made is not None:
         files[manifest.NAME] = _manifest(made, pipeline, files, embedded)
     target = made.target if made else EMBEDDED_RELEASE
     warnings = tuple(_bare(made, pipeline)) if made else ()
     return Prepared(pipeline, files, made is not None, target, warnings)
+
+
+def _config(repository: Repository, model: Model, embedded: Embedded) -> str:
+    """As the author has it, but for where its environment is and what models are called."""
+    place = pipelines.folder(repository, model.name) / _CONFIG
+    text = place.read_text("utf-8", "surrogateescape")
+    text = embedding.rewritten(text, embedded.values.get(model.name), model.name)
+    return naming.config(text, embedded.names)
 
 
 def _bare(made: Manifest, pipeline: Pipeline) -> Iterator[Problem]:
@@ -248,10 +263,22 @@ def _manifest(
     kept = {model.name for model in pipeline.models}
     models = tuple(each for each in made.models if each.name in kept)
     places = {each.execution: embedded.inside.get(each.name) for each in models}
+
+    def called(name: str) -> str:
+        return embedded.names.get(name, name)
+
     packed = replace(
         made,
-        pipelines=tuple(each for each in made.pipelines if each.name in kept),
-        models=models,
+        pipelines=tuple(
+            replace(
+                each,
+                steps={called(model): step for model, step in each.steps.items()},
+                others=tuple(map(called, each.others)),
+            )
+            for each in made.pipelines
+            if each.name == pipeline.name
+        ),
+        models=tuple(replace(each, name=called(each.name)) for each in models),
         files={
             path: ManifestFile(sha256(each), size(each))
             for path, each in files.items()
