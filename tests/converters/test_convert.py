@@ -16,6 +16,7 @@ from ensemblegen.content import Linked
 from ensemblegen.converters import ask, progress
 from ensemblegen.emit.files import files
 from ensemblegen.emit.write import write
+from tests.commands import run
 from tests.converters import networks
 
 TRAIN = """\
@@ -113,6 +114,30 @@ def test_what_decides_it_counts_and_nothing_else(folder: Path, said: list[str]) 
         (folder / name).write_text(text)
         made(folder)
         assert len(said) == number, name
+
+
+def test_what_was_not_used_for_long_is_pruned(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = made(folder)
+    size = model.size
+    (record,) = (folder.parent / "cache/converted").glob("*/record.json")
+    past = time.time() - 40 * 86400
+    os.utime(record, (past, past))
+    made(folder)  # is a use
+    assert run("env", "prune") == 0
+    assert model.path.exists()
+    os.utime(record, (past, past))
+    for flags in (["--dry-run"], []):
+        assert model.path.exists()
+        capsys.readouterr()
+        assert run("env", "prune", "--format", "json", *flags) == 0
+        told = json.loads(capsys.readouterr().out)
+        assert told["removed"] == [str(record.parent)]
+        assert told["bytes"] > size
+    assert not any(record.parent.parent.iterdir())
+    assert made(folder).path == model.path
+    assert record.exists()
 
 
 def test_a_damaged_cache_is_made_again(folder: Path, said: list[str]) -> None:

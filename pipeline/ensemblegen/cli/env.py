@@ -215,7 +215,7 @@ def verify(
 @app.command()
 def prune(
     older: Annotated[
-        int, typer.Option("--older-than", min=0, help="Days since an archive was last used.")
+        int, typer.Option("--older-than", min=0, help="Days since something was last used.")
     ] = 30,
     repository: Annotated[
         Path | None,
@@ -224,7 +224,7 @@ def prune(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go.")] = False,
     format: FormatOption = Format.human,
 ) -> None:
-    """Remove archives that were not used for long, and what killed builds left.
+    """Remove archives and converted models not used for long, and what killed builds left.
 
     Example: ensemblegen env prune --older-than 7
 
@@ -253,13 +253,16 @@ def prune(
 
 
 def _prune_store(store: Store, older: int, *, dry_run: bool) -> list[tuple[Path, int]]:
-    """Archives that were not used for `older` days, and what killed builds left."""
+    """What was not used for `older` days, and what killed builds left."""
+    from ensemblegen.converters import convert
     from ensemblegen.environments.store import ages
 
     old = [entry for entry in store.entries() if ages(entry) >= older]
     for entry in old if not dry_run else ():
         store.remove(entry)
-    return [*((entry.archive, entry.size) for entry in old), *store.sweep(dry_run=dry_run)]
+    archives = [(entry.archive, entry.size) for entry in old]
+    models = convert.prune(older, dry_run=dry_run)
+    return [*archives, *models, *store.sweep(dry_run=dry_run)]
 
 
 def _verified(source: Path, chosen: meant.Chosen) -> Iterator[tuple[str, Problem | None]]:

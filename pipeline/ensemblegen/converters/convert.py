@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +31,7 @@ from ensemblegen.folder_lock import held
 
 _RECORD = "record.json"
 _WORK = "work"
+_DAY = 86400
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,8 @@ def convert(job: Job) -> Converted:
     place = store.folder() / store.CONVERTED / job.key
     found = _kept(place, job)
     if found is not None:
+        with contextlib.suppress(OSError):  # says only when it was used last
+            os.utime(place / _RECORD)
         return found
     with _refusals(place):
         place.mkdir(parents=True, exist_ok=True)
@@ -69,7 +74,7 @@ def _kept(place: Path, job: Job) -> Converted | None:
 def _made(place: Path, job: Job) -> Converted:
     work = place / _WORK
     shutil.rmtree(work, ignore_errors=True)
-    work.mkdir()
+    work.mkdir(parents=True)
     result = work / job.result
     try:
         say(f"{job.step}: converting {job.place} ({job.word})")
@@ -89,6 +94,31 @@ def _made(place: Path, job: Job) -> Converted:
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return Converted(Linked(place / job.result, made.sha256), answer["facts"])
+
+
+def prune(older: int, *, dry_run: bool) -> list[tuple[Path, int]]:
+    """Remove models that were not used for `older` days; the folder of each, and its bytes.
+
+    Repositories keep theirs: they hold a second name of the file, or a copy.
+    """
+    gone = []
+    for place in sorted((store.folder() / store.CONVERTED).glob("[!.]*")):
+        with contextlib.suppress(OSError), held(place, wait=False):  # else it is being made
+            if time.time() - _used(place) < older * _DAY:
+                continue
+            gone.append((place, sum(each.lstat().st_size for each in place.rglob("*"))))
+            if not dry_run:
+                aside = place.with_name(f".{place.name}")
+                place.rename(aside)
+                shutil.rmtree(aside)
+    return gone
+
+
+def _used(place: Path) -> float:
+    try:
+        return (place / _RECORD).stat().st_mtime
+    except FileNotFoundError:
+        return place.stat().st_mtime
 
 
 def _require_one_file(job: Job, work: Path) -> None:
