@@ -59,3 +59,23 @@ def test_infer_takes_what_it_is_told() -> None:
     found = arrays(INTERFACE, from_arguments(values))
     assert found["excerpt"].shape == (1,)
     assert found["ids"].shape == (3, 2)
+
+
+def test_an_endpoint_of_sagemaker() -> None:
+    line = snippets.invocation("127.0.0.1:8080", INTERFACE)
+    assert line is not None
+    words = shlex.split(line)
+    assert words[:3] == ["curl", "-s", "http://127.0.0.1:8080/invocations"]
+    assert words[3:5] == ["-H", "Content-Type: application/json"]
+    plain = snippets.curl("127.0.0.1:8000", INTERFACE)
+    assert plain is not None
+    assert words[-1] == shlex.split(plain)[-1]
+    words = shlex.split(snippets.infer_endpoint("127.0.0.1:8080", INTERFACE, "a b/model.tar.gz"))
+    assert words[:5] == [
+        "ensemblegen",
+        "infer",
+        "a b/model.tar.gz",
+        "--sagemaker",
+        "127.0.0.1:8080",
+    ]
+    assert words[5:] == shlex.split(snippets.infer("x", INTERFACE))[6:]
