@@ -1,9 +1,9 @@
 """Names that no other archive of a multi-model endpoint has.
 
 Triton keeps the models of archives apart by namespace, but looks for what depends on a model by its
-name alone (seen on 24.10): when an archive is loaded or unloaded, every ensemble that has a step of
-the same name in another archive is loaded anew, and so is one such model. With 40 archives of equal
-names a load makes about 70, and after some 130 of them the server is gone.
+name alone (core#166; seen on 24.10): when an archive is loaded or unloaded, every ensemble that has
+a step of the same name in another archive is loaded anew, and so is one such model. With 40
+archives of equal names a load makes about 70, and after some 130 of them the server is gone.
 
 So models inside a pipeline are called by its content, too. The pipeline's own name stays: the
 adaptor calls it as the archive anyway.
