@@ -3,7 +3,7 @@
     python bench/bert_large/export.py [--size large|base|tiny]
 
 The weights are random: speed does not depend on them, and nothing is downloaded. `--onnx` also
-writes what trtexec makes a plan of, and prints its command.
+writes what trtexec makes a plan of, where the plan is to run: `loadtest` has it made.
 """
 
 from __future__ import annotations
@@ -23,13 +23,6 @@ SIZES = {
     "tiny": {"hidden_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2,
              "intermediate_size": 512},
 }  # fmt: skip
-_TRTEXEC = """\
-on the GPU that is to run it, in NVIDIA's container of that Triton release:
-  mkdir -p {folder}/tensorrt/1
-  trtexec --onnx={folder}/bert.onnx --saveEngine={folder}/tensorrt/1/model.plan --fp16 \\
-    --minShapes=input_ids:1x{tokens},attention_mask:1x{tokens} \\
-    --optShapes=input_ids:8x{tokens},attention_mask:8x{tokens} \\
-    --maxShapes=input_ids:16x{tokens},attention_mask:16x{tokens}"""
 
 
 class Classifier(torch.nn.Module):  # type: ignore[misc] # torch is not followed
@@ -74,8 +67,6 @@ def main() -> None:
     folder = HERE / "artifacts"
     export(folder, given.size, onnx=given.onnx)
     print(f"{folder / 'bert.pt'}: bert-{given.size}, random weights")
-    if given.onnx:
-        print(_TRTEXEC.format(folder=folder, tokens=TOKENS))
 
 
 if __name__ == "__main__":

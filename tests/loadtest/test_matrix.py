@@ -12,6 +12,7 @@ from ensemblegen.compile import make_plan
 from ensemblegen.errors import InputError
 from ensemblegen.loadtest import matrix, prices
 from ensemblegen.loadtest.limits import Limits
+from tests.artifacts import onnx_wire as wire
 
 GPU = ["GPU 0: any"]
 
@@ -20,9 +21,12 @@ GPU = ["GPU 0: any"]
 def study(root: Path, tmp_path: Path, artifacts: Path) -> Path:
     """The study's folder with files in place of its models: right in form, wrong in content."""
     folder = tmp_path / "bert_large"
-    shutil.copytree(root / "bench/bert_large", folder)
-    (folder / "artifacts/tensorrt/1").mkdir(parents=True)
-    (folder / "artifacts/tensorrt/1/model.plan").write_bytes(b"plan")
+    shutil.copytree(root / "bench/bert_large", folder, ignore=lambda *_: {"artifacts"})
+    (folder / "artifacts").mkdir()
+    tokens = wire.tensor(wire.INT64, ["batch", TOKENS])
+    logits = wire.value("logits", wire.tensor(wire.FLOAT, ["batch", 2]))
+    inputs = [wire.value(name, tokens) for name in ("input_ids", "attention_mask")]
+    (folder / "artifacts/bert.onnx").write_bytes(wire.model(inputs, [logits]))
     return folder
 
 
@@ -36,8 +40,8 @@ def test_the_study_has_eight_configurations(study: Path) -> None:
         needs_gpu = each.name.startswith("tensorrt")
         assert (each.lacks([]) is not None) == needs_gpu
         assert each.lacks(GPU) is None
-    (study / "artifacts/tensorrt/1/model.plan").unlink()
-    assert "model.plan is not there: trtexec" in str(found.configurations[-1].lacks(GPU))
+    (study / "artifacts/bert.onnx").unlink()
+    assert "bert.onnx is not there: export.py" in str(found.configurations[-1].lacks(GPU))
 
 
 def test_each_configuration_is_what_it_is_called(study: Path) -> None:
