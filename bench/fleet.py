@@ -43,14 +43,15 @@ from bench.direct import scorer
 from ensemblegen import manifest
 from ensemblegen.client import invocation
 from ensemblegen.client.interface import Interface
+from ensemblegen.deploy.archives import Bucket
+from ensemblegen.deploy.aws import Aws
 from ensemblegen.engine.ports import Wanted, choose
 from ensemblegen.sagemaker import described
-from ensemblegen.sagemaker.archives import Bucket
 from ensemblegen.sagemaker.endpoint import Endpoint, Options, variables
 from ensemblegen.sagemaker.front import Front
 
 Scores = npt.NDArray[np.float32]
-BUCKET, PREFIX = "fleet", "archives/"
+REGION, BUCKET, PREFIX = "us-east-1", "fleet", "archives/"
 EXPONENT = 1.5
 COMMAND = [sys.executable, "-m", "ensemblegen"]
 TOLERANCE = 1e-4
@@ -164,7 +165,6 @@ def truth(chosen: Sequence[Variant], folder: Path, texts: Sequence[str]) -> Scor
 @contextlib.contextmanager
 def bucket(archives: Path) -> Iterator[Bucket]:
     """The archives in S3, which moto's server is over a socket of its own."""
-    import boto3  # type: ignore[import-untyped]
     from moto.server import ThreadedMotoServer
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it would tell of each request
@@ -172,17 +172,16 @@ def bucket(archives: Path) -> Iterator[Bucket]:
     server.start()
     try:
         host, port = server.get_host_and_port()
-        client = boto3.client(
-            "s3",
-            endpoint_url=f"http://{host}:{port}",
-            region_name="us-east-1",
-            aws_access_key_id="local",
-            aws_secret_access_key="local",  # noqa: S106 - moto takes any
-        )
-        client.create_bucket(Bucket=BUCKET)
+        os.environ |= {
+            "AWS_ENDPOINT_URL_S3": f"http://{host}:{port}",
+            "AWS_ACCESS_KEY_ID": "local",  # moto takes any
+            "AWS_SECRET_ACCESS_KEY": "local",
+        }
+        aws = Aws(REGION)
+        aws.client("s3").create_bucket(Bucket=BUCKET)
         for path in sorted(archives.glob("*.tar.gz")):
-            client.upload_file(str(path), BUCKET, f"{PREFIX}{path.name}")
-        yield Bucket(client, BUCKET, PREFIX)
+            aws.client("s3").upload_file(str(path), BUCKET, f"{PREFIX}{path.name}")
+        yield Bucket(aws, BUCKET, PREFIX)
     finally:
         server.stop()
 
@@ -199,15 +198,13 @@ def pattern(count: int, requests: int) -> list[int]:
 
 def client(address: str, threads: int) -> Any:
     """boto3's client of an endpoint, which neither retries nor signs for anyone."""
-    import boto3
+    import boto3  # type: ignore[import-untyped]
     from botocore.config import Config  # type: ignore[import-untyped]
 
     return boto3.client(
         "sagemaker-runtime",
         endpoint_url=f"http://{address}",
-        region_name="us-east-1",
-        aws_access_key_id="local",
-        aws_secret_access_key="local",  # noqa: S106 - nobody looks at it
+        region_name=REGION,
         config=Config(retries={"max_attempts": 0}, read_timeout=300, max_pool_connections=threads),
     )
 

@@ -16,7 +16,11 @@ import pytest
 
 from ensemblegen.engine.ports import Wanted, choose
 from tests.commands import run
+from tests.deploy.cloud import Cloud
+from tests.deploy.conftest import cloud, moto, one_loader
 from tests.server.small import PATIENCE, gone, regions_of
+
+__all__ = ["cloud", "moto", "one_loader"]
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +93,31 @@ def test_a_folder_is_told_in_one_line(packages: Path, capsys: pytest.CaptureFixt
         assert run("infer", archive, "--sagemaker", told["sagemaker"], *inputs, *chosen) == 0
         (result,) = json.loads(capsys.readouterr().out)["results"]
         assert result["outputs"] == {"LOUD": "GOOD MORNING!!!", "LENGTH": 15}
+
+
+def test_archives_of_a_bucket(
+    cloud: Cloud, packages: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    s3 = cloud.client("s3")
+    for path in (packages / "many").iterdir():
+        s3.upload_file(str(path), "models", f"fleet/team/{path.name}")
+    with serving("--sagemaker", "s3://models/fleet", "--format", "json") as process:
+        assert process.stdout is not None
+        told = json.loads(process.stdout.readline())
+        assert told["archives"] == ["team/loudspeaker.tar.gz"]
+        archive = str(packages / "many/loudspeaker.tar.gz")
+        words = ["infer", archive, "--sagemaker", told["sagemaker"], "--format", "json"]
+        words += ["--input", "text=good morning", "--input", "times=3", "--target-model"]
+        capsys.readouterr()
+        assert run(*words, "team/loudspeaker.tar.gz") == 0
+        (result,) = json.loads(capsys.readouterr().out)["results"]
+        assert result["outputs"]["LOUD"] == "GOOD MORNING!!!"
+        assert run(*words, "loudspeaker.tar.gz") == 1
+        assert "there is no archive" in capsys.readouterr().out
+    assert run("serve", "--sagemaker", "s3://models/none") == 1
+    assert "s3://models/none/ holds no archive" in capsys.readouterr().err
+    assert run("serve", "--sagemaker", "s3://nobodys/fleet") == 1
+    assert "E655: there is no bucket 'nobodys'" in capsys.readouterr().err
 
 
 def test_what_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -47,7 +47,8 @@ def serve(
     sagemaker: Annotated[
         bool,
         typer.Option(
-            "--sagemaker", help="The way SageMaker would: an archive, or a folder of archives."
+            "--sagemaker",
+            help="The way SageMaker would: an archive, a folder of them, or s3://BUCKET/PREFIX.",
         ),
     ] = False,
     memory: Annotated[

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import tempfile
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,7 @@ import typer
 from ensemblegen.cli.render import Format, console, stderr_console
 
 if TYPE_CHECKING:
+    from ensemblegen.sagemaker.archives import Archives
     from ensemblegen.sagemaker.endpoint import Endpoint, Options
 
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
@@ -28,39 +31,68 @@ def memory(text: str | None) -> int | None:
 
 
 def serve(path: Path, options: Options, host: str, limit: int | None, format: Format) -> None:
-    """Until Ctrl-C: one archive as it is, or a folder of them behind the front door."""
-    from ensemblegen.errors import InputError, MachineError, Problem
+    """Until Ctrl-C: one archive as it is, or many behind the front door."""
+    from ensemblegen.deploy import archives as clouds
+    from ensemblegen.errors import InputError, Problem
     from ensemblegen.sagemaker import described
-    from ensemblegen.sagemaker.endpoint import Endpoint
+    from ensemblegen.sagemaker.archives import Folder
 
-    single = described.archive(path)
-    if single is not None:
-        path = single
-    if path.is_dir():
-        _many(path, options, host, limit, format)
+    remote = clouds.address(path)
+    path = described.archive(path) or path
+    if remote is not None:
+        archives, options = _fetched(*remote, options)
+        _many(archives, f"s3://{'/'.join(remote)}", options, _Place(host, limit, format))
+    elif path.is_dir():
+        _many(Folder(path), str(path), options, _Place(host, limit, format))
     elif path.is_file():
-        with stderr_console().status("starting tritonserver"):
-            endpoint = Endpoint.single(path, options)
-        with endpoint:
-            _told(endpoint, endpoint.address, path, format)
-            raise MachineError(_ended(endpoint))
+        _one(path, options, format)
     else:
         raise InputError([Problem("E646", f"{path} is not there")])
 
 
-def _many(path: Path, options: Options, host: str, limit: int | None, format: Format) -> None:
-    from dataclasses import replace
+@dataclass(frozen=True)
+class _Place:
+    """Where the front door is, what its archives may take in bytes, and how that is told."""
 
+    host: str
+    limit: int | None
+    format: Format
+
+
+def _one(path: Path, options: Options, format: Format) -> None:
+    from ensemblegen.errors import MachineError
+    from ensemblegen.sagemaker.endpoint import Endpoint
+
+    with stderr_console().status("starting tritonserver"):
+        endpoint = Endpoint.single(path, options)
+    with endpoint:
+        _told(endpoint, endpoint.address, path, format)
+        raise MachineError(_ended(endpoint))
+
+
+def _fetched(bucket: str, prefix: str, options: Options) -> tuple[Archives, Options]:
+    """A prefix of S3; with the variables of a `sagemaker.json` that lies there, too."""
+    from ensemblegen.deploy.archives import Bucket
+    from ensemblegen.deploy.aws import Aws
+    from ensemblegen.deploy.settings import region
+    from ensemblegen.sagemaker import described, endpoint
+
+    archives = Bucket(Aws(region(None)), bucket, prefix)
+    with tempfile.TemporaryDirectory(prefix="ensemblegen-") as folder:
+        archives.fetch(described.NAME, Path(folder, described.NAME))
+        return archives, replace(options, variables=endpoint.variables(Path(folder)))
+
+
+def _many(archives: Archives, where: str, options: Options, place: _Place) -> None:
     from ensemblegen.engine.ports import Wanted, choose, free
     from ensemblegen.errors import InputError, MachineError, Problem
-    from ensemblegen.sagemaker.archives import Folder
     from ensemblegen.sagemaker.endpoint import Endpoint
     from ensemblegen.sagemaker.front import Front
 
-    archives = Folder(path)
+    host, limit, format = place.host, place.limit, place.format
     if not archives.names():
-        hint = f"pack a repository first: ensemblegen package sagemaker {path} -o model.tar.gz"
-        raise InputError([Problem("E646", f"{path} holds no archive (*.tar.gz)", hint=hint)])
+        hint = "pack a repository first: ensemblegen package sagemaker REPOSITORY"
+        raise InputError([Problem("E646", f"{where} holds no archive (*.tar.gz)", hint=hint)])
     wanted = 8080 if options.port is None and free(host, 8080) else options.port
     port = choose(host, Wanted(http=wanted)).http
     inner = replace(options, port=choose("0.0.0.0", Wanted()).http)  # noqa: S104 - the adaptor's
