@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -59,45 +58,41 @@ def calls(interface: Interface, items: Sequence[Mapping[str, Array]]) -> tuple[R
     return tuple(Request(kind.encode() + _END + body, 0) for body, kind in bodies(interface, items))
 
 
-@dataclass(frozen=True, slots=True)
 class EndpointCaller:
     """InvokeEndpoint through boto3; the connections of a process share one client."""
 
-    region: str
-    endpoint: str
-    target: str | None = None
+    def __init__(self, region: str, endpoint: str, target: str | None = None) -> None:
+        self._said = (region, endpoint, target)
+        self._aws: Aws | None = None
+
+    def __reduce__(self) -> tuple[type[EndpointCaller], tuple[str, str, str | None]]:
+        return EndpointCaller, self._said  # clients stay in the process that made them
 
     def connected(self) -> _Endpoint:
-        return _Endpoint(self)
+        region, endpoint, target = self._said
+        with _MAKING:
+            if self._aws is None:
+                # What is measured is one attempt.
+                self._aws = Aws(region, attempts=1, connections=PER_PROCESS)
+                self._aws.client("sagemaker-runtime")
+        return _Endpoint(self._aws, endpoint, target)
 
 
-_CLIENTS: dict[str, Aws] = {}
 _MAKING = threading.Lock()
 
 
-def _aws(region: str) -> Aws:
-    """Of this process; what is measured is one attempt."""
-    with _MAKING:
-        if region not in _CLIENTS:
-            made = Aws(region, attempts=1, connections=PER_PROCESS)
-            made.client("sagemaker-runtime")
-            _CLIENTS[region] = made
-        return _CLIENTS[region]
-
-
 class _Endpoint:
-    def __init__(self, caller: EndpointCaller) -> None:
-        self._caller = caller
-        self._words: dict[str, Any] = {"EndpointName": caller.endpoint}
-        if caller.target:
-            self._words["TargetModel"] = caller.target
+    def __init__(self, aws: Aws, endpoint: str, target: str | None) -> None:
+        self._aws = aws
+        self._words: dict[str, Any] = {"EndpointName": endpoint}
+        if target:
+            self._words["TargetModel"] = target
 
     def send(self, request: bytes) -> bytes:
         kind, _, body = request.partition(_END)
         told = {**self._words, "ContentType": kind.decode(), "Accept": kind.decode(), "Body": body}
         try:
-            aws = _aws(self._caller.region)
-            answer = aws.call(Call("sagemaker-runtime", "invoke_endpoint", told))
+            answer = self._aws.call(Call("sagemaker-runtime", "invoke_endpoint", told))
             found: bytes = answer["Body"].read()
         except EnsemblegenError as error:
             raise RefusedError(str(error)) from None
