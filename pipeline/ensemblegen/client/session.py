@@ -66,6 +66,7 @@ class Session:
         self._protocol = protocol
         self._library = _library(protocol)
         self._loop = asyncio.new_event_loop()
+        self._loop.set_exception_handler(_told)
         try:
             self._client = self._loop.run_until_complete(self._open())
         except BaseException:
@@ -251,6 +252,12 @@ class Session:
             f"no Triton answers at {self._url} over {self._protocol.value}: {_words(error)}",
             "start one with: ensemblegen serve <repository>",
         )
+
+
+def _told(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Ctrl-C may come while a task of the library runs, which nobody asks for its end then."""
+    if not isinstance(context.get("exception"), KeyboardInterrupt):
+        loop.default_exception_handler(context)
 
 
 async def _following(results: AsyncGenerator[Result, None]) -> Result | None:
